@@ -1,0 +1,61 @@
+/**
+ * Every fixed limit, with its unit in its name and the reason beside it. What an operator may change is in
+ * config.ts. Called by every room; the relations between limits are asserted by test/unit/shared/limits.test.ts.
+ */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** The largest replication message believed from its header. PostgreSQL's own limit for a field is 1 GiB. */
+export const FRAME_BYTES_MAX = 256 * MIB;
+
+/** One shared segment of the window. A batch never crosses a segment. */
+export const SEGMENT_BYTES = 4 * MIB;
+
+/** A batch is closed at this size: large enough to amortise a hop, small enough that lanes overlap with main. */
+export const BATCH_BYTES_MAX = 1 * MIB;
+
+/** A batch that lanes are too busy for is closed at this age at the latest. */
+export const BATCH_AGE_MAX_MS = 20;
+
+/** Pause above, resume below, as fractions of the window. */
+export const WINDOW_HIGH_FRACTION = 0.9;
+export const WINDOW_LOW_FRACTION = 0.5;
+
+/** Proactive keepalive: never rarer than this, whatever the server's timeout. */
+export const KEEPALIVE_INTERVAL_MAX_MS = 15_000;
+
+/** A lane syncs what it wrote and moves its durable LSN this often. */
+export const CHECKPOINT_INTERVAL_MS = 1_000;
+
+/** Budget for one batch that a lane reports as not processable now; starts anew at each wait for readiness. */
+export const BATCH_RETRY_BUDGET_MS = 10 * 60_000;
+export const BATCH_RETRY_DELAY_MS = 50;
+
+/** Slots of the shared shape table (128 bytes each). */
+export const SHAPES_MAX = 65_536;
+export const LANES_MAX = 64;
+export const HTTP_THREADS_MAX = 64;
+
+/** Encoded entries that a lane holds before it writes them, even inside a batch. */
+export const LANE_BUFFER_BYTES_MAX = 32 * MIB;
+
+/** Transactions remembered per relation for the splice's hole check (replication.md 5.4). */
+export const SPLICE_RING_TRANSACTIONS = 16_384;
+
+/** HTTP: the request body of a POST, the URL with its query, headers. */
+export const HTTP_BODY_BYTES_MAX = 8_000_000;
+export const HTTP_HEADER_BYTES_MAX = 64 * KIB;
+/** One read from a log file on its way to a socket. */
+export const HTTP_READ_BYTES = 256 * KIB;
+/** Admission: concurrent requests that may create a shape, and that read one. */
+export const HTTP_INITIAL_REQUESTS_MAX = 300;
+export const HTTP_EXISTING_REQUESTS_MAX = 10_000;
+
+/** Longest `where` text, wrapped, that the parser takes. */
+export const WHERE_BYTES_MAX = 65_536;
+/** Nesting of a `where`: deeper trees are refused, so that no recursion overflows. */
+export const WHERE_DEPTH_MAX = 200;
+export const PARAMS_MAX = 1_000;
+/** PostgreSQL's NAMEDATALEN - 1. */
+export const IDENTIFIER_BYTES_MAX = 63;

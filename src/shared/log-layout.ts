@@ -1,0 +1,67 @@
+/**
+ * Names and records of a shape's files: docs/LOG-FORMAT.md in code. Owns the byte layout; must do no I/O.
+ * Called by the log writer (lane), the snapshot task and the HTTP reader.
+ */
+
+import { join } from "node:path";
+import { crc32 } from "node:zlib";
+
+export const INDEX_RECORD_BYTES = 32;
+/** The record's entry is the last of its transaction in this shape. */
+export const FLAG_LAST = 1;
+
+export interface IndexRecord {
+	readonly tx: bigint;
+	readonly op: number;
+	readonly flags: number;
+	/** Of the entry's first byte in the segment. */
+	readonly position: number;
+	/** Bytes, without the comma. */
+	readonly length: number;
+	readonly crc: number;
+}
+
+export function writeIndexRecord(target: Buffer, byteOffset: number, record: IndexRecord): void {
+	target.writeBigUInt64LE(record.tx, byteOffset);
+	target.writeUInt32LE(record.op, byteOffset + 8);
+	target.writeUInt32LE(record.flags, byteOffset + 12);
+	target.writeUInt32LE(record.position, byteOffset + 16);
+	target.writeUInt32LE(record.length, byteOffset + 20);
+	target.writeUInt32LE(record.crc, byteOffset + 24);
+	target.writeUInt32LE(crc32(target.subarray(byteOffset, byteOffset + 28)), byteOffset + 28);
+}
+
+/** Null when the record's own check does not hold. */
+export function readIndexRecord(source: Buffer, byteOffset: number): IndexRecord | null {
+	if (source.readUInt32LE(byteOffset + 28) !== crc32(source.subarray(byteOffset, byteOffset + 28))) {
+		return null;
+	}
+	return {
+		tx: source.readBigUInt64LE(byteOffset),
+		op: source.readUInt32LE(byteOffset + 8),
+		flags: source.readUInt32LE(byteOffset + 12),
+		position: source.readUInt32LE(byteOffset + 16),
+		length: source.readUInt32LE(byteOffset + 20),
+		crc: source.readUInt32LE(byteOffset + 24),
+	};
+}
+
+export function shapesDirectory(dataDir: string): string {
+	return join(dataDir, "shapes");
+}
+
+export function shapeDirectory(dataDir: string, handle: string): string {
+	return join(dataDir, "shapes", handle);
+}
+
+export function snapshotChunkPath(shapeDirectoryPath: string, chunk: number): string {
+	return join(shapeDirectoryPath, `snapshot-${chunk}.json`);
+}
+
+export function logSegmentPath(shapeDirectoryPath: string, segment: number): string {
+	return join(shapeDirectoryPath, `log-${segment}.json`);
+}
+
+export function logIndexPath(shapeDirectoryPath: string, segment: number): string {
+	return join(shapeDirectoryPath, `log-${segment}.idx`);
+}

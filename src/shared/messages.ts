@@ -1,0 +1,327 @@
+/**
+ * The protocol between threads: every message and every control interface, one doc line each. Both sides
+ * import this one file; neither side's code appears here. Raw unions travel on MessagePorts; `…Control`
+ * interfaces are called through control-call.ts. See docs/ARCHITECTURE.md for who talks to whom.
+ */
+
+import type { MessagePort } from "node:worker_threads";
+import type { Config } from "./config.ts";
+import type { WireError } from "./errors.ts";
+import type { Fault } from "./fault-points.ts";
+import type { ShapeAssignment, SnapshotInfo } from "./shape-definition.ts";
+
+// ---------------------------------------------------------------- main and a lane (raw port)
+
+/** Main to lane. Batches come in sequence; the lane drops any but the one it expects (see `failed`). */
+export type LaneInbound =
+	/** A batch in shared memory: in segment number `segment`, or alone in `dedicated` when too large for one. */
+	| {
+			readonly kind: "batch";
+			readonly sequence: number;
+			readonly segment: number;
+			readonly dedicated: SharedArrayBuffer | null;
+			readonly byteOffset: number;
+			readonly byteLength: number;
+	  }
+	/** Finish the batch at hand, checkpoint, report `durable`, answer `stopped`, end. */
+	| { readonly kind: "stop" };
+
+/** Lane to main. */
+export type LaneOutbound =
+	/** Shapes are restored: batches may come. */
+	| { readonly kind: "ready" }
+	/** Everything of this batch, and of all before it, is in the logs (not yet synced). Releases the window. */
+	| { readonly kind: "written"; readonly sequence: number }
+	/** Everything up to and including the commits that end at or below this LSN is synced. */
+	| { readonly kind: "durable"; readonly lsn: bigint }
+	/**
+	 * The batch was not processed; the lane is as it was before it and drops later batches. With a retry
+	 * class of "retry" main sends this batch and its successors again, after waiting for readiness.
+	 */
+	| { readonly kind: "failed"; readonly sequence: number; readonly error: WireError }
+	| { readonly kind: "stopped" }
+	| ThreadSample;
+
+/** Once a second from every worker thread: delays of its event loop since the last sample. */
+export interface ThreadSample {
+	readonly kind: "sample";
+	readonly eventLoopDelayMs: DelaySummary;
+	readonly gauges: Readonly<Record<string, number>>;
+}
+
+export interface DelaySummary {
+	readonly p50: number;
+	readonly p99: number;
+	readonly max: number;
+}
+
+/** Where a lane begins. */
+export interface LaneResume {
+	/** Sequence of the first batch it will get. */
+	readonly expectedSequence: number;
+	/**
+	 * When that batch starts inside a transaction of which this lane had already written parts: they are
+	 * kept (docs/LOG-FORMAT.md, Recovery 3). Null at the start of the process.
+	 */
+	readonly openTransaction: { readonly finalLsn: bigint; readonly changeCount: number } | null;
+	/** Everything below was synced in an earlier run: the catalogue's acknowledged position. */
+	readonly acknowledgedLsn: bigint;
+}
+
+/** The argument of a lane's Piscina task, which lasts as long as the lane lives. */
+export interface LaneTask {
+	readonly lane: number;
+	readonly config: Config;
+	readonly instanceId: string;
+	readonly shapeTable: SharedArrayBuffer;
+	readonly segments: readonly SharedArrayBuffer[];
+	readonly resume: LaneResume;
+	readonly faults: readonly Fault[];
+	/** LaneInbound / LaneOutbound. */
+	readonly dataPort: MessagePort;
+	/** The lane exposes LaneOperatorControl here, for main. */
+	readonly controlPort: MessagePort;
+	/** The lane exposes LaneShapeControl here, for the registrar. */
+	readonly registrarPort: MessagePort;
+	/** The lane posts LaneEvent here, for the registrar. */
+	readonly registrarEventPort: MessagePort;
+}
+
+/** Main calls a lane. */
+export interface LaneOperatorControl {
+	/** Stop taking batches after the one at hand; the event loop stays alive. Idempotent. */
+	suspend(): Promise<void>;
+	resume(): Promise<void>;
+}
+
+// ---------------------------------------------------------------- registrar and a lane
+
+/** The registrar calls a lane. */
+export interface LaneShapeControl {
+	/** First call after a start: all shapes of the lane. Only complete shapes; logs are opened lazily. */
+	restore(assignments: readonly ShapeAssignment[]): Promise<void>;
+	/**
+	 * A new shape whose snapshot is still to come. From the next transaction on its entries are kept
+	 * unpublished. Answers once that is so.
+	 */
+	addShape(assignment: ShapeAssignment): Promise<void>;
+	/**
+	 * The snapshot of a shape that was added. "spliced": entries that the snapshot does not hold are kept,
+	 * the others dropped, and the log is published from here on. "retake": a transaction delivered before the
+	 * shape was added is not visible in the snapshot; take another one (replication.md 5.4, hole check).
+	 */
+	spliceSnapshot(slot: number, snapshot: SnapshotInfo): Promise<"spliced" | "retake">;
+	/** Opens (recovers) the log, so that the shape table shows its state. Idempotent. */
+	openShape(slot: number): Promise<void>;
+	/** Stops matching, closes the files. The registrar removes them. Idempotent. */
+	removeShape(slot: number): Promise<void>;
+}
+
+/** Lane to registrar, on the event port. */
+export type LaneEvent =
+	/** The lane has invalidated the shape (shape table word is set): drop it. `reason` as in shape-table.ts. */
+	{ readonly kind: "invalidated"; readonly slot: number; readonly generation: number; readonly reason: number };
+
+// ---------------------------------------------------------------- lanes and HTTP threads
+
+/** Name of the BroadcastChannel on which lanes and the registrar announce changed slots. */
+export function slotsChannelName(instanceId: string): string {
+	return `sluice:slots:${instanceId}`;
+}
+
+/** Posted once a batch by a lane, and by the registrar when a slot's state changes. */
+export interface SlotsChanged {
+	readonly slots: Uint32Array;
+}
+
+// ---------------------------------------------------------------- HTTP threads and the registrar
+
+/** A shape definition as a client spells it: raw parameter values, not yet checked. */
+export interface ShapeRequest {
+	readonly table: string;
+	readonly where: string | null;
+	/** `params[n]` as given; keys are the raw text between the brackets. */
+	readonly params: Readonly<Record<string, string>>;
+	readonly columns: string | null;
+	readonly replica: "default" | "full";
+	readonly log: "full" | "changes_only";
+}
+
+/** A shape as an HTTP thread serves it. Valid while the slot has this generation and is not removed. */
+export interface ResolvedShape {
+	readonly handle: string;
+	readonly slot: number;
+	readonly generation: number;
+	readonly directory: string;
+	/** The value of the `electric-schema` header: ASCII JSON. */
+	readonly schemaHeader: string;
+}
+
+/** HTTP threads call the registrar. */
+export interface RegistrarShapeControl {
+	/**
+	 * Finds or creates the shape. Concurrent calls for one definition converge on one handle. Answers as soon
+	 * as the shape is registered and its snapshot has started (state SLOT_SNAPSHOTTING or SLOT_ACTIVE) and its
+	 * log is opened.
+	 * @throws SluiceError SLUICE_REQUEST_INVALID with context `{ errors: Record<field, string[]> }`,
+	 * SLUICE_DATABASE_UNAVAILABLE, SLUICE_SNAPSHOT_FAILED, SLUICE_TABLE_NOT_READY, SLUICE_SHAPES_EXHAUSTED,
+	 * SLUICE_NOT_ACTIVE
+	 */
+	resolveShape(request: ShapeRequest): Promise<ResolvedShape>;
+	/** The shape with this handle, or null; opens its log. */
+	findHandle(handle: string): Promise<ResolvedShape | null>;
+	/**
+	 * Removes a shape by definition, by handle, or by both (which must agree).
+	 * @throws SluiceError SLUICE_SHAPE_UNKNOWN, SLUICE_REQUEST_INVALID
+	 */
+	deleteShape(request: { readonly definition: ShapeRequest | null; readonly handle: string | null }): Promise<void>;
+}
+
+// ---------------------------------------------------------------- main and the registrar
+
+/** workerData of the registrar's thread. */
+export interface RegistrarInit {
+	readonly config: Config;
+	readonly instanceId: string;
+	readonly shapeTable: SharedArrayBuffer;
+	/** The registrar exposes RegistrarControl here. */
+	readonly controlPort: MessagePort;
+	/** The registrar posts RegistrarEvent here. */
+	readonly eventPort: MessagePort;
+}
+
+/** The position that survives restarts. */
+export interface StoredPosition {
+	readonly systemIdentifier: string;
+	readonly timeline: number;
+	readonly slotName: string;
+	/** At or above every flush LSN ever sent; everything below is durable: streaming starts here. */
+	readonly acknowledgedLsn: bigint;
+}
+
+/** What the handshake of the link found. */
+export interface LinkFacts {
+	readonly systemIdentifier: string;
+	readonly timeline: number;
+	readonly slotName: string;
+	/** The slot (or the publication, and therefore the slot) was made just now: nothing before it is known. */
+	readonly slotCreated: boolean;
+	readonly confirmedFlushLsn: bigint;
+}
+
+/** Main calls the registrar. */
+export interface RegistrarControl {
+	/**
+	 * Locks the data directory, opens the catalogue, fills the shape table.
+	 * @throws SluiceError SLUICE_DATA_DIR_LOCKED, SLUICE_DATA_DIR_UNUSABLE, SLUICE_CATALOGUE_UNREADABLE
+	 */
+	open(): Promise<{ readonly position: StoredPosition | null; readonly shapeCount: number }>;
+	/** Connects to PostgreSQL and takes the advisory lock of the stream; waits as long as it takes. */
+	acquireLock(): Promise<void>;
+	/**
+	 * Decides from the stored position and what the link found where to start; drops every shape when there is
+	 * a gap (new slot, other cluster, slot moved by someone else), and stores the position.
+	 */
+	reconcilePosition(facts: LinkFacts): Promise<{ readonly startLsn: bigint; readonly purged: boolean }>;
+	/** Stores, durably, that `lsn` may now be acknowledged. Never moves back. */
+	storeAcknowledged(lsn: bigint): Promise<void>;
+	/** A lane has (re)started: its LaneShapeControl and LaneEvent ports. Restores the lane's shapes. */
+	attachLane(attachment: {
+		readonly lane: number;
+		readonly control: MessagePort;
+		readonly events: MessagePort;
+	}): Promise<void>;
+	/** An HTTP thread has started: exposes RegistrarShapeControl on the port. */
+	attachHttp(attachment: { readonly port: MessagePort }): Promise<void>;
+	/** Closes everything in order. */
+	stop(): Promise<void>;
+}
+
+/** Registrar to main. */
+export type RegistrarEvent =
+	| { readonly kind: "database"; readonly reachable: boolean }
+	| { readonly kind: "shapes"; readonly count: number }
+	| ThreadSample;
+
+// ---------------------------------------------------------------- main and an HTTP thread
+
+/** workerData of an HTTP thread. */
+export interface HttpInit {
+	readonly httpThread: number;
+	readonly config: Config;
+	readonly instanceId: string;
+	readonly shapeTable: SharedArrayBuffer;
+	/** Port for RegistrarShapeControl. */
+	readonly registrarPort: MessagePort;
+	/** Port for MainControl. */
+	readonly mainPort: MessagePort;
+	/** The HTTP thread exposes HttpControl here. */
+	readonly controlPort: MessagePort;
+	/** The HTTP thread posts ThreadSample here. */
+	readonly eventPort: MessagePort;
+	/** Thread 0 also serves the admin port. */
+	readonly servesAdmin: boolean;
+	/** Port to listen on: the configured one, or what thread 0 got when that is 0. */
+	readonly port: number;
+}
+
+/** Main calls an HTTP thread. */
+export interface HttpControl {
+	/** Begins to listen. @throws SluiceError SLUICE_PORT_IN_USE */
+	listen(): Promise<{ readonly port: number; readonly adminPort: number | null }>;
+	/** Takes no new requests, ends parked ones, closes. */
+	stop(): Promise<void>;
+}
+
+/** HTTP threads (the admin port) call main. */
+export interface MainControl {
+	status(): Promise<Status>;
+	/** All lanes when `lane` is null. */
+	suspendLanes(lane: number | null): Promise<void>;
+	resumeLanes(lane: number | null): Promise<void>;
+	/** CPU profile of a lane, taken from outside it; the text of a .cpuprofile. */
+	profileLane(lane: number, seconds: number): Promise<string>;
+}
+
+export type PauseReason = "window" | "lane" | "not-ready" | "operator";
+export type LinkState = "connecting" | "streaming" | "waiting" | "stopped";
+export type LaneState = "starting" | "running" | "suspended" | "retrying" | "restarting" | "stopped";
+
+/** `GET /v1/status` of the admin port. LSNs are text (`X/X`). */
+export interface Status {
+	readonly level: "starting" | "read-only" | "active";
+	readonly link: {
+		readonly state: LinkState;
+		/** Rung of the handshake, or the reason for waiting. */
+		readonly step: string;
+		readonly lastError: { readonly code: string | null; readonly message: string } | null;
+		readonly walsenderPid: number | null;
+		readonly connects: number;
+		readonly paused: boolean;
+		readonly pauseReasons: readonly PauseReason[];
+		readonly pauses: number;
+		readonly receivedLsn: string;
+		readonly durableLsn: string;
+		readonly acknowledgedLsn: string;
+		readonly receivedBytes: number;
+		readonly keepalive: { readonly intervalMs: number; readonly sent: number; readonly largestGapMs: number };
+	};
+	readonly lanes: readonly {
+		readonly id: number;
+		readonly state: LaneState;
+		readonly writtenBatch: number;
+		readonly durableLsn: string;
+		readonly restarts: number;
+		readonly cpuMs: number;
+		readonly gauges: Readonly<Record<string, number>>;
+	}[];
+	readonly window: { readonly bytes: number; readonly limitBytes: number; readonly batches: number };
+	/** By thread name. */
+	readonly eventLoopDelayMs: Readonly<Record<string, DelaySummary>>;
+	/** CPU milliseconds used since start, by thread name. */
+	readonly cpuMs: Readonly<Record<string, number>>;
+	readonly shapes: { readonly count: number };
+	readonly memory: { readonly rssBytes: number };
+	readonly uptimeMs: number;
+	readonly pid: number;
+}
