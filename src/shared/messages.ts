@@ -28,12 +28,15 @@ export type LaneInbound =
 
 /** Lane to main. */
 export type LaneOutbound =
-	/** Shapes are restored: batches may come. */
-	| { readonly kind: "ready" }
+	/** Shapes are restored: batches may come. `threadId` lets main find the thread, to profile it. */
+	| { readonly kind: "ready"; readonly threadId: number }
 	/** Everything of this batch, and of all before it, is in the logs (not yet synced). Releases the window. */
 	| { readonly kind: "written"; readonly sequence: number }
-	/** Everything up to and including the commits that end at or below this LSN is synced. */
-	| { readonly kind: "durable"; readonly lsn: bigint }
+	/**
+	 * Everything up to and including the commits that end at or below this LSN is synced. `streamEpoch` is that
+	 * of the batch which held the commit: after a purge, reports from before it must not count.
+	 */
+	| { readonly kind: "durable"; readonly lsn: bigint; readonly streamEpoch: number }
 	/**
 	 * The batch was not processed; the lane is as it was before it and drops later batches. With a retry
 	 * class of "retry" main sends this batch and its successors again, after waiting for readiness.
@@ -283,7 +286,11 @@ export interface MainControl {
 	profileLane(lane: number, seconds: number): Promise<string>;
 }
 
-export type PauseReason = "window" | "lane" | "not-ready" | "operator";
+/**
+ * Why the socket is not read. "window": no room; "lane": a lane is being restarted; "not-ready": a lane could
+ * not process a batch now and it will be sent again; "shutdown".
+ */
+export type PauseReason = "window" | "lane" | "not-ready" | "shutdown";
 export type LinkState = "connecting" | "streaming" | "waiting" | "stopped";
 export type LaneState = "starting" | "running" | "suspended" | "retrying" | "restarting" | "stopped";
 
