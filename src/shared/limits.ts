@@ -51,6 +51,30 @@ export const HTTP_READ_BYTES = 256 * KIB;
 /** Admission: concurrent requests that may create a shape, and that read one. */
 export const HTTP_INITIAL_REQUESTS_MAX = 300;
 export const HTTP_EXISTING_REQUESTS_MAX = 10_000;
+/** Pairs in a query string: PARAMS_MAX parameters and room for the protocol's own. */
+export const HTTP_QUERY_PAIRS_MAX = 2_000;
+/** A response whose reader takes nothing for this long is cut. */
+export const HTTP_WRITE_STALL_MS = 60_000;
+/** Stack readiness wait of the Shape API. */
+export const HTTP_READINESS_WAIT_MS = 5_000;
+/** How long a request waits for the registrar to find or create its shape (a snapshot must start). */
+export const HTTP_RESOLVE_WAIT_MS = 60_000;
+/** How long a request waits for the next snapshot chunk, or for a log that is being opened. */
+export const HTTP_PREPARE_WAIT_MS = 30_000;
+/** Time to receive a whole request, and its headers; idle time of a kept connection (above a proxy's usual 60 s). */
+export const HTTP_REQUEST_TIMEOUT_MS = 60_000;
+export const HTTP_HEADERS_TIMEOUT_MS = 20_000;
+export const HTTP_KEEP_ALIVE_MS = 65_000;
+/** A stop ends what still runs after this. */
+export const HTTP_STOP_GRACE_MS = 1_500;
+/** Shapes that one HTTP thread remembers, by definition and by handle. */
+export const HTTP_DIRECTORY_ENTRIES_MAX = 20_000;
+/** Reads shared between waiters at one offset: kept this long, this many bytes. */
+export const HTTP_SHARED_READ_TTL_MS = 500;
+export const HTTP_SHARED_READ_BYTES_MAX = 16 * MIB;
+/** SSE: a comment after this silence; end of the stream after this. */
+export const HTTP_SSE_KEEP_ALIVE_MS = 21_000;
+export const HTTP_SSE_LIFETIME_MS = 60_000;
 
 /** Longest `where` text, wrapped, that the parser takes. */
 export const WHERE_BYTES_MAX = 65_536;
