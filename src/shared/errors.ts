@@ -64,6 +64,11 @@ export const ERROR_TABLE = {
 		retry: "retry",
 		remedy: "check DATABASE_URL, the network and that the server is running; Sluice keeps trying",
 	},
+	SLUICE_LINK_UNAVAILABLE: {
+		message: "PostgreSQL cannot serve the replication connection at the moment",
+		retry: "retry",
+		remedy: "see `sqlState` and `serverMessage`; Sluice keeps trying",
+	},
 	SLUICE_LINK_SILENT: {
 		message: "the server has not answered a keepalive in time",
 		retry: "retry",

@@ -25,6 +25,19 @@ export const WINDOW_LOW_FRACTION = 0.5;
 /** Proactive keepalive: never rarer than this, whatever the server's timeout. */
 export const KEEPALIVE_INTERVAL_MAX_MS = 15_000;
 
+/** The link: each rung of the handshake but slot creation; the farewell; distance between acknowledgements. */
+export const LINK_STEP_TIMEOUT_MS = 30_000;
+export const LINK_CLOSE_TIMEOUT_MS = 1_000;
+export const ACKNOWLEDGE_SPACING_MS = 10;
+/** One read from the socket: what a full receive queue gives at once, and still in the processor's cache. */
+export const READ_BUFFER_BYTES = 256 * KIB;
+/** Reading while behind (main/link/read-pacing.ts): rest this long, after this many reads this close together. */
+export const READ_GATHER_MS = 1;
+export const READ_GATHER_SOON_MS = 2;
+export const READ_GATHER_STREAK = 4;
+/** A read of this size needs no rest before the next one. */
+export const READ_GATHER_UNTIL_BYTES = 128 * KIB;
+
 /** A lane syncs what it wrote and moves its durable LSN this often. */
 export const CHECKPOINT_INTERVAL_MS = 1_000;
 
