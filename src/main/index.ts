@@ -1,1 +1,181 @@
-process.stdout.write("sluice\n");
+#!/usr/bin/env node
+/**
+ * The command line: `sluice start`, `sluice profile`, `sluice sql`. Owns arguments, signals and exit codes;
+ * must never do the service's work. The entry of the process.
+ */
+
+import { resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { type Config, parseConfig } from "../shared/config.ts";
+import { SluiceError } from "../shared/errors.ts";
+import { createLogger, type Logger } from "../shared/logging.ts";
+import { VERSION } from "../shared/version.ts";
+import { startDaemon } from "./daemon.ts";
+import { createSampleTable, runStatement, welcome } from "./trial/trial.ts";
+
+const USAGE = `sluice ${VERSION}: PostgreSQL changes as Electric shapes
+
+  sluice start                             run the service (configured by environment variables, see README)
+  sluice profile --lane N --seconds S      write a .cpuprofile of a busy lane of the running service
+  sluice sql "STATEMENT"                   run a statement in the database that sluice follows
+  sluice --version | --help
+`;
+
+/** Where the embedded PostgreSQL keeps its data, from the folder that the command runs in. */
+const LOCAL_POSTGRES_DIRECTORY = ".sluice/postgres";
+
+const EXIT_FAILED = 1;
+const EXIT_USAGE = 2;
+/** 128 + SIGTERM: ended at once by a second signal. */
+const EXIT_FORCED = 143;
+
+const [command, ...rest] = process.argv.slice(2);
+process.exitCode = await run(command, rest);
+
+async function run(name: string | undefined, args: readonly string[]): Promise<number> {
+	switch (name) {
+		case "start":
+			return start();
+		case "profile":
+			return profile(args);
+		case "sql":
+			return sql(args);
+		case "--version":
+			process.stdout.write(`${VERSION}\n`);
+			return 0;
+		case "--help":
+		case "help":
+			process.stdout.write(USAGE);
+			return 0;
+		default:
+			process.stderr.write(USAGE);
+			return EXIT_USAGE;
+	}
+}
+
+async function start(): Promise<number> {
+	let config: Config;
+	const early = createLogger("info", "main");
+	try {
+		config = parseConfig(process.env);
+	} catch (error) {
+		early.fatal({ err: error }, "sluice cannot start");
+		return EXIT_FAILED;
+	}
+	const log = createLogger(config.logLevel, "main");
+	if (config.secret === undefined) {
+		log.warn("no SLUICE_SECRET is set: whoever reaches the port can read every table");
+	}
+	// From here on a signal must not end us before what we started is stopped.
+	const signals = listenForSignals(log);
+	const local = config.databaseUrl === undefined ? await startLocal(log) : null;
+	try {
+		const databaseUrl = config.databaseUrl ?? local?.url;
+		if (databaseUrl === undefined) {
+			return EXIT_FAILED;
+		}
+		const daemon = await startDaemon({ config: { ...config, databaseUrl } });
+		if (local !== null) {
+			process.stdout.write(
+				welcome({
+					databaseUrl,
+					postgresVersion: local.version,
+					dataDirectory: LOCAL_POSTGRES_DIRECTORY,
+					...daemon.ports,
+					secretRequired: config.secret !== undefined,
+				}),
+			);
+		}
+		signals.then(() => daemon.stop()).catch(() => undefined);
+		await daemon.finished;
+		await daemon.stop();
+		return 0;
+	} catch (error) {
+		log.fatal({ err: error }, "sluice has stopped with an error");
+		return EXIT_FAILED;
+	} finally {
+		// The consumer is gone by now: a fast shutdown does not wait for a paused walsender.
+		await local?.stop("fast");
+	}
+}
+
+/** Resolves at the first SIGTERM or SIGINT; the second one ends the process at once. */
+function listenForSignals(log: Logger): Promise<NodeJS.Signals> {
+	return new Promise((resolveSignal) => {
+		let received = 0;
+		const listener = (signal: NodeJS.Signals): void => {
+			received += 1;
+			if (received > 1) {
+				log.warn({ signal }, "second signal, ending at once");
+				process.exit(EXIT_FORCED);
+			}
+			log.info({ signal }, "signal received, stopping in order");
+			resolveSignal(signal);
+		};
+		process.on("SIGTERM", listener);
+		process.on("SIGINT", listener);
+	});
+}
+
+async function startLocal(log: Logger) {
+	try {
+		const { startLocalPostgres } = await import("./local-postgres/local-postgres.ts");
+		const local = await startLocalPostgres({ dataDirectory: resolve(LOCAL_POSTGRES_DIRECTORY) });
+		await createSampleTable(local.url);
+		log.info({ url: local.url, dataDirectory: LOCAL_POSTGRES_DIRECTORY }, "embedded postgresql is running");
+		return local;
+	} catch (error) {
+		log.fatal({ err: error }, "no DATABASE_URL is set and the embedded postgresql did not start");
+		return null;
+	}
+}
+
+async function profile(args: readonly string[]): Promise<number> {
+	const { values } = parseArgs({
+		args: [...args],
+		options: {
+			lane: { type: "string", default: "0" },
+			seconds: { type: "string", default: "5" },
+			url: { type: "string" },
+		},
+	});
+	const adminPort = process.env["SLUICE_ADMIN_PORT"] ?? "3001";
+	const base = values.url ?? `http://127.0.0.1:${adminPort}`;
+	const target = new URL(`/v1/profile?lane=${values.lane}&seconds=${values.seconds}`, base);
+	try {
+		const response = await fetch(target, { method: "POST" });
+		const body = await response.text();
+		(response.ok ? process.stdout : process.stderr).write(`${body}\n`);
+		return response.ok ? 0 : EXIT_FAILED;
+	} catch (error) {
+		const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error);
+		process.stderr.write(
+			`sluice does not answer on ${base} (${cause}). Is it running? Set SLUICE_ADMIN_PORT or --url.\n`,
+		);
+		return EXIT_FAILED;
+	}
+}
+
+async function sql(args: readonly string[]): Promise<number> {
+	const statement = args.join(" ").trim();
+	if (statement === "") {
+		process.stderr.write(USAGE);
+		return EXIT_USAGE;
+	}
+	try {
+		const databaseUrl = process.env["DATABASE_URL"] ?? (await runningLocalUrl());
+		for (const line of await runStatement(databaseUrl, statement)) {
+			process.stdout.write(`${line}\n`);
+		}
+		return 0;
+	} catch (error) {
+		const remedy = error instanceof SluiceError ? ` (${error.remedy})` : "";
+		process.stderr.write(`${error instanceof Error ? error.message : String(error)}${remedy}\n`);
+		return EXIT_FAILED;
+	}
+}
+
+async function runningLocalUrl(): Promise<string> {
+	const { runningLocalPostgresUrl } = await import("./local-postgres/running.ts");
+	return runningLocalPostgresUrl(resolve(LOCAL_POSTGRES_DIRECTORY));
+}

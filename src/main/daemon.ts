@@ -1,0 +1,388 @@
+/**
+ * The composition root of the service: starts the threads in order, wires the stages to each other, stops them
+ * in reverse. Owns every thread and nothing else; must never do a stage's work. Called by the command line
+ * and by tests.
+ */
+
+import { randomUUID } from "node:crypto";
+import { MessageChannel } from "node:worker_threads";
+import { type Config, publicationName, slotName } from "../shared/config.ts";
+import { exposeControl, withTransfer } from "../shared/control-call.ts";
+import { SluiceError } from "../shared/errors.ts";
+import { type Fault, NO_FAULTS } from "../shared/fault-points.ts";
+import { createLogger, type Logger } from "../shared/logging.ts";
+import { formatLsn } from "../shared/lsn.ts";
+import type {
+	HttpControl,
+	HttpInit,
+	LaneState,
+	MainControl,
+	RegistrarControl,
+	RegistrarEvent,
+	RegistrarInit,
+	Status,
+	ThreadSample,
+} from "../shared/messages.ts";
+import { LEVEL_ACTIVE, LEVEL_READ_ONLY, ShapeTable, type StatusLevel } from "../shared/shape-table.ts";
+import { startDelayHistogram, summarizeDelay } from "../shared/thread-sample.ts";
+import { Flow } from "./flow/flow.ts";
+import type { WindowBatch } from "./flow/window.ts";
+import type { LaneBatch } from "./pool/lane.ts";
+import { Lanes } from "./pool/lanes.ts";
+import { ServiceThread } from "./pool/service-thread.ts";
+import { Replication } from "./replication.ts";
+import { StatusMonitor } from "./status/status-monitor.ts";
+
+export interface DaemonOptions {
+	readonly config: Config & { readonly databaseUrl: string };
+	/** Planned faults: tests only. */
+	readonly faults?: readonly Fault[];
+	/** Tests only: proves that the keepalive is what holds the link. */
+	readonly disableKeepalive?: boolean;
+}
+
+type RegistrarThread = ServiceThread<RegistrarInit, RegistrarControl, RegistrarEvent>;
+type HttpThread = ServiceThread<HttpInit, HttpControl, ThreadSample>;
+
+const LANES_STOP_DEADLINE_MS = 10_000;
+const THREAD_STOP_DEADLINE_MS = 5_000;
+const LEVEL_NAMES: Record<StatusLevel, Status["level"]> = { 0: "starting", 1: "read-only", 2: "active" };
+
+/** Starts the service; resolves when it listens. What fails later ends {@link Daemon.finished}. */
+export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
+	const daemon = new Daemon(options);
+	try {
+		await daemon.start();
+	} catch (error) {
+		await daemon.stop();
+		throw error;
+	}
+	return daemon;
+}
+
+export class Daemon {
+	/** Resolves when the service was stopped; rejects when it had to stop. */
+	readonly finished: Promise<void>;
+	readonly #config: DaemonOptions["config"];
+	readonly #log: Logger;
+	readonly #instanceId = randomUUID();
+	readonly #shapeTable = ShapeTable.create();
+	readonly #status: StatusMonitor;
+	readonly #flow: Flow;
+	readonly #lanes: Lanes;
+	readonly #replication: Replication;
+	readonly #registrar: RegistrarThread;
+	readonly #http: HttpThread[] = [];
+	readonly #delay = startDelayHistogram();
+	readonly #samples = new Map<string, ThreadSample>();
+	readonly #startedMs = performance.now();
+	#finish: (error: Error | null) => void = () => undefined;
+	#shapeCount = 0;
+	#ports = { port: 0, adminPort: 0 };
+	#acknowledgedAtStart = 0n;
+	#stopping: Promise<void> | null = null;
+	#streamedBefore = false;
+
+	constructor(options: DaemonOptions) {
+		const { config } = options;
+		this.#config = config;
+		this.#log = createLogger(config.logLevel, "main");
+		this.finished = new Promise((resolve, reject) => {
+			this.#finish = (error) => (error === null ? resolve() : reject(error));
+		});
+		// Whoever does not wait for the end must not be ended by an unheard rejection.
+		this.finished.catch(() => undefined);
+		this.#status = new StatusMonitor((level) => this.#levelChanged(level));
+		this.#flow = new Flow({
+			windowBytes: config.windowBytes,
+			lanes: config.workers,
+			events: {
+				dispatch: (batch) => this.#lanes.dispatch(laneBatch(batch)),
+				pause: () => this.#replication.pauseReading(),
+				resume: () => this.#replication.resumeReading(),
+				acknowledgeable: (lsn) => this.#replication.acknowledgeable(lsn),
+			},
+		});
+		this.#registrar = new ServiceThread<RegistrarInit, RegistrarControl, RegistrarEvent>({
+			entry: "registrar",
+			init: { config, instanceId: this.#instanceId, shapeTable: this.#shapeTable.memory },
+			transfer: [],
+			onEvent: (event) => this.#registrarEvent(event),
+			onDied: (error) => this.#fatal(error),
+		});
+		this.#lanes = this.#createLanes(options.faults ?? NO_FAULTS);
+		this.#replication = new Replication({
+			link: {
+				databaseUrl: config.databaseUrl,
+				slotName: slotName(config),
+				publicationName: publicationName(config),
+				testHooks: { disableKeepalive: options.disableKeepalive ?? false },
+			},
+			flow: this.#flow,
+			reconcile: (facts) => this.#registrar.control.reconcilePosition(facts),
+			storeAcknowledged: (lsn) => this.#registrar.control.storeAcknowledged(lsn),
+			onStreaming: (streaming) => this.#streaming(streaming),
+			onIdleLsn: (lsn) => this.#shapeTable.setIdleLsn(lsn),
+			onFatal: (error) => this.#fatal(error),
+			log: this.#log,
+		});
+	}
+
+	/** Where it listens. */
+	get ports(): { readonly port: number; readonly adminPort: number } {
+		return this.#ports;
+	}
+
+	/**
+	 * Locks the data directory, listens, restores the shapes, then connects in the background.
+	 * @throws SluiceError what the registrar's `open` and the HTTP threads' `listen` throw
+	 */
+	async start(): Promise<void> {
+		const { position, shapeCount } = await this.#registrar.control.open();
+		this.#acknowledgedAtStart = position?.acknowledgedLsn ?? 0n;
+		this.#shapeCount = shapeCount;
+		this.#status.set("catalogue", true);
+		await this.#startHttp();
+		await this.#lanes.start();
+		this.#log.info(
+			{
+				...this.#ports,
+				workers: this.#config.workers,
+				httpThreads: this.#config.httpThreads,
+				shapes: shapeCount,
+				acknowledgedLsn: formatLsn(this.#acknowledgedAtStart),
+			},
+			"sluice is listening",
+		);
+		this.#connect();
+	}
+
+	async status(): Promise<Status> {
+		const cpuMs = await this.#cpuMs();
+		return {
+			level: LEVEL_NAMES[this.#status.level],
+			link: this.#replication.status(),
+			lanes: this.#lanes.all.map((lane) => ({
+				id: lane.id,
+				state: lane.state,
+				writtenBatch: this.#flow.writtenBy(lane.id),
+				durableLsn: formatLsn(this.#flow.ack.laneDurable(lane.id)),
+				restarts: lane.restarts,
+				cpuMs: cpuMs[`lane-${lane.id}`] ?? 0,
+				gauges: this.#samples.get(`lane-${lane.id}`)?.gauges ?? {},
+			})),
+			window: {
+				bytes: this.#flow.heldBytes,
+				limitBytes: this.#flow.window.limitBytes,
+				batches: this.#flow.window.batchCount,
+			},
+			eventLoopDelayMs: {
+				main: summarizeDelay(this.#delay),
+				...Object.fromEntries([...this.#samples].map(([thread, sample]) => [thread, sample.eventLoopDelayMs])),
+			},
+			cpuMs,
+			shapes: { count: this.#shapeCount },
+			memory: { rssBytes: process.memoryUsage.rss() },
+			uptimeMs: Math.round(performance.now() - this.#startedMs),
+			pid: process.pid,
+		};
+	}
+
+	suspendLanes(lane: number | null): Promise<void> {
+		return this.#lanes.suspend(lane);
+	}
+
+	resumeLanes(lane: number | null): Promise<void> {
+		return this.#lanes.resume(lane);
+	}
+
+	/** Ends everything in order: requests, reading, lanes (with a checkpoint), the link, the registrar. */
+	stop(): Promise<void> {
+		this.#stopping ??= this.#stop().then(() => this.#finish(null));
+		return this.#stopping;
+	}
+
+	async #stop(): Promise<void> {
+		this.#log.info("sluice is stopping");
+		this.#replication.stopReading();
+		await Promise.all(this.#http.map((thread) => thread.stop(() => thread.control.stop(), THREAD_STOP_DEADLINE_MS)));
+		await this.#lanes.stop(LANES_STOP_DEADLINE_MS);
+		this.#flow.pump();
+		await this.#replication.stop();
+		await this.#registrar.stop(() => this.#registrar.control.stop(), THREAD_STOP_DEADLINE_MS);
+		this.#flow.stop();
+		this.#delay.disable();
+		this.#log.info("sluice has stopped");
+	}
+
+	#createLanes(faults: readonly Fault[]): Lanes {
+		return new Lanes({
+			task: {
+				config: this.#config,
+				instanceId: this.#instanceId,
+				shapeTable: this.#shapeTable.memory,
+				segments: this.#flow.window.segments,
+				faults,
+			},
+			resume: (lane) => this.#flow.resumeOf(lane, this.#acknowledgedAtStart),
+			batchesFrom: (sequence) => this.#flow.window.from(sequence).map(laneBatch),
+			attachToRegistrar: (lane, ports) =>
+				this.#registrar.control.attachLane(withTransfer({ lane, ...ports }, [ports.control, ports.events])),
+			status: this.#status,
+			log: this.#log,
+			events: {
+				written: (lane, sequence) => this.#flow.written(lane, sequence),
+				durable: (lane, lsn, streamEpoch) => this.#flow.durable(lane, lsn, streamEpoch),
+				sample: (lane, sample) => this.#samples.set(`lane-${lane}`, sample),
+				states: (states) => this.#laneStates(states),
+				fatal: (error) => this.#fatal(error),
+			},
+		});
+	}
+
+	#laneStates(states: readonly LaneState[]): void {
+		const starting = states.some((state) => state === "restarting" || state === "starting");
+		this.#status.set("lanes", !starting);
+		this.#flow.setReason("lane", states.includes("restarting"));
+		this.#flow.setReason("not-ready", states.includes("retrying"));
+	}
+
+	async #startHttp(): Promise<void> {
+		const first = await this.#httpThread(0, this.#config.port);
+		const { port, adminPort } = await first.control.listen();
+		this.#ports = { port, adminPort: adminPort ?? 0 };
+		for (let index = 1; index < this.#config.httpThreads; index += 1) {
+			const thread = await this.#httpThread(index, port);
+			await thread.control.listen();
+		}
+		this.#status.set("http", true);
+	}
+
+	async #httpThread(index: number, port: number): Promise<HttpThread> {
+		const toRegistrar = new MessageChannel();
+		const toMain = new MessageChannel();
+		exposeControl(this.#mainControl(), toMain.port1);
+		const thread: HttpThread = new ServiceThread<HttpInit, HttpControl, ThreadSample>({
+			entry: "http",
+			init: {
+				httpThread: index,
+				config: this.#config,
+				instanceId: this.#instanceId,
+				shapeTable: this.#shapeTable.memory,
+				registrarPort: toRegistrar.port2,
+				mainPort: toMain.port2,
+				servesAdmin: index === 0,
+				port,
+			},
+			transfer: [toRegistrar.port2, toMain.port2],
+			onEvent: (sample) => this.#samples.set(`http-${index}`, sample),
+			onDied: (error) => this.#fatal(error),
+		});
+		this.#http[index] = thread;
+		await this.#registrar.control.attachHttp(withTransfer({ port: toRegistrar.port1 }, [toRegistrar.port1]));
+		return thread;
+	}
+
+	#mainControl(): MainControl {
+		return {
+			status: () => this.status(),
+			suspendLanes: (lane) => this.suspendLanes(lane),
+			resumeLanes: (lane) => this.resumeLanes(lane),
+			profileLane: (lane, seconds) => this.#profileLane(lane, seconds),
+		};
+	}
+
+	/** From outside the thread: a busy lane is profiled without its help. */
+	async #profileLane(lane: number, seconds: number): Promise<string> {
+		const worker = this.#lanes.thread(lane);
+		if (worker === null) {
+			throw new SluiceError("SLUICE_THREAD_GONE", { lane });
+		}
+		const profile = await worker.startCpuProfile();
+		await new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
+		return profile.stop();
+	}
+
+	#connect(): void {
+		this.#registrar.control.acquireLock().then(
+			() => {
+				this.#status.set("lock", true);
+				if (this.#stopping === null) {
+					this.#replication.start();
+				}
+			},
+			(error: unknown) => {
+				this.#fatal(error instanceof SluiceError ? error : new SluiceError("SLUICE_INTERNAL", { cause: error }));
+			},
+		);
+	}
+
+	#streaming(streaming: boolean): void {
+		this.#status.set("link", streaming);
+		if (streaming && !this.#streamedBefore) {
+			// Start-up is not load: the delays that count begin here.
+			this.#streamedBefore = true;
+			this.#delay.reset();
+		}
+	}
+
+	#registrarEvent(event: RegistrarEvent): void {
+		switch (event.kind) {
+			case "shapes":
+				this.#shapeCount = event.count;
+				return;
+			case "sample":
+				this.#samples.set("registrar", event);
+				return;
+			case "database":
+				this.#log.info({ reachable: event.reachable }, "database reachability changed");
+		}
+	}
+
+	#levelChanged(level: StatusLevel): void {
+		this.#shapeTable.setStatusLevel(level);
+		const missing = this.#status.missing;
+		if (level === LEVEL_ACTIVE) {
+			this.#log.info({ level: LEVEL_NAMES[level] }, "service level changed");
+		} else if (level === LEVEL_READ_ONLY || this.#stopping === null) {
+			this.#log.info({ level: LEVEL_NAMES[level], missing }, "service level changed");
+		}
+	}
+
+	#fatal(error: SluiceError): void {
+		if (this.#stopping !== null) {
+			return;
+		}
+		this.#log.fatal({ err: error }, "sluice has to stop");
+		this.#finish(error);
+		this.stop().catch(() => undefined);
+	}
+
+	async #cpuMs(): Promise<Record<string, number>> {
+		const own = process.threadCpuUsage();
+		const result: Record<string, number> = { main: (own.user + own.system) / 1_000 };
+		const workers = [
+			["registrar", this.#registrar.worker] as const,
+			...this.#http.map((thread, index) => [`http-${index}`, thread.worker] as const),
+			...this.#lanes.all.map((lane) => [`lane-${lane.id}`, this.#lanes.thread(lane.id)] as const),
+		];
+		for (const [name, worker] of workers) {
+			const usage = await worker?.cpuUsage().catch(() => null);
+			if (usage !== null && usage !== undefined) {
+				result[name] = (usage.user + usage.system) / 1_000;
+			}
+		}
+		return result;
+	}
+}
+
+function laneBatch(batch: WindowBatch): LaneBatch {
+	return {
+		kind: "batch",
+		sequence: batch.sequence,
+		segment: batch.segment,
+		dedicated: batch.dedicated,
+		byteOffset: batch.byteOffset,
+		byteLength: batch.byteLength,
+	};
+}

@@ -1,0 +1,53 @@
+/**
+ * The one place that decides the next step of the flow: close the batch or let it grow, hold the socket or
+ * read. Pure: the whole state in, the decision out; idempotent, so it may be asked after every event. Its
+ * shell is flow.ts.
+ */
+
+import { BATCH_AGE_MAX_MS, BATCH_BYTES_MAX } from "../../shared/limits.ts";
+import { judgePressure, type Pressure } from "./window.ts";
+
+export interface FlowState {
+	/** Bytes of the batch that is being written; 0 when it is empty. */
+	readonly openBytes: number;
+	/** Since its first frame. */
+	readonly openAgeMs: number;
+	/** No transaction is open behind its last frame. */
+	readonly atCommitBoundary: boolean;
+	/** Closed batches that some lane has not written. */
+	readonly outstandingBatches: number;
+	readonly pressure: Pressure;
+	readonly pausedForWindow: boolean;
+}
+
+export interface FlowDecision {
+	readonly closeBatch: boolean;
+	readonly pauseForWindow: boolean;
+}
+
+/** Inside a transaction, idle lanes are given work from this size on. */
+const IDLE_LANE_BYTES = 64 * 1024;
+
+/** What to do now. */
+export function decide(state: FlowState): FlowDecision {
+	return { closeBatch: shouldClose(state), pauseForWindow: shouldPause(state) };
+}
+
+/**
+ * Lanes that wait get what there is at the next commit: latency first. Lanes that are busy let the batch
+ * grow, up to its size or age: the busier they are, the larger the batch, the fewer writes an entry costs.
+ */
+function shouldClose(state: FlowState): boolean {
+	if (state.openBytes === 0) {
+		return false;
+	}
+	if (state.openBytes >= BATCH_BYTES_MAX || state.openAgeMs >= BATCH_AGE_MAX_MS) {
+		return true;
+	}
+	return state.outstandingBatches === 0 && (state.atCommitBoundary || state.openBytes >= IDLE_LANE_BYTES);
+}
+
+function shouldPause(state: FlowState): boolean {
+	const verdict = judgePressure(state.pressure);
+	return verdict === "high" || (verdict === "between" && state.pausedForWindow);
+}

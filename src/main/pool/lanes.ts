@@ -1,0 +1,131 @@
+/**
+ * The lanes: a Piscina pool with one long-lived task a thread. Owns the pool and which thread is which lane;
+ * must never process anything itself. Piscina's idle threads would sleep with their ports, therefore
+ * `atomics: "disabled"`; a pool whose threads fail while loading is dead, therefore its `error` is fatal.
+ * Called by the daemon.
+ */
+
+import type { MessagePort, Worker } from "node:worker_threads";
+import { Piscina } from "piscina";
+import { SluiceError } from "../../shared/errors.ts";
+import type { Logger } from "../../shared/logging.ts";
+import type { LaneResume, LaneState, LaneTask, ThreadSample } from "../../shared/messages.ts";
+import { workerEntry } from "../../shared/thread-entry.ts";
+import type { StatusMonitor } from "../status/status-monitor.ts";
+import { Lane, type LaneBatch } from "./lane.ts";
+
+export interface LanesOptions {
+	readonly task: Pick<LaneTask, "config" | "instanceId" | "shapeTable" | "segments" | "faults">;
+	readonly resume: (lane: number) => LaneResume;
+	readonly batchesFrom: (sequence: number) => readonly LaneBatch[];
+	readonly attachToRegistrar: (lane: number, ports: { control: MessagePort; events: MessagePort }) => Promise<void>;
+	readonly status: StatusMonitor;
+	readonly log: Logger;
+	readonly events: {
+		written(lane: number, sequence: number): void;
+		durable(lane: number, lsn: bigint, streamEpoch: number): void;
+		sample(lane: number, sample: ThreadSample): void;
+		/** Some lane's state changed. */
+		states(states: readonly LaneState[]): void;
+		fatal(error: SluiceError): void;
+	};
+}
+
+export class Lanes {
+	readonly #pool: Piscina<LaneTask, void>;
+	readonly #lanes: readonly Lane[];
+
+	constructor(options: LanesOptions) {
+		const count = options.task.config.workers;
+		this.#pool = new Piscina<LaneTask, void>({
+			filename: workerEntry("lane"),
+			name: "default",
+			minThreads: count,
+			maxThreads: count,
+			concurrentTasksPerWorker: 1,
+			atomics: "disabled",
+			idleTimeout: Number.POSITIVE_INFINITY,
+			recordTiming: false,
+			workerHistogram: false,
+		});
+		this.#pool.on("error", (cause: unknown) => {
+			options.events.fatal(new SluiceError("SLUICE_INTERNAL", { part: "lane pool", cause }));
+		});
+		this.#lanes = Array.from(
+			{ length: count },
+			(_, id) =>
+				new Lane({
+					id,
+					run: (task, transfer) => this.#pool.run(task, { transferList: [...transfer] }),
+					task: options.task,
+					resume: () => options.resume(id),
+					batchesFrom: options.batchesFrom,
+					attachToRegistrar: (ports) => options.attachToRegistrar(id, ports),
+					status: options.status,
+					log: options.log,
+					events: {
+						written: (sequence) => options.events.written(id, sequence),
+						durable: (lsn, streamEpoch) => options.events.durable(id, lsn, streamEpoch),
+						sample: (sample) => options.events.sample(id, sample),
+						state: () => options.events.states(this.#lanes.map((lane) => lane.state)),
+						fatal: options.events.fatal,
+					},
+				}),
+		);
+	}
+
+	get all(): readonly Lane[] {
+		return this.#lanes;
+	}
+
+	/** Resolves when every lane has restored its shapes. */
+	async start(): Promise<void> {
+		await Promise.all(this.#lanes.map((lane) => lane.start()));
+	}
+
+	dispatch(batch: LaneBatch): void {
+		for (const lane of this.#lanes) {
+			lane.send(batch);
+		}
+	}
+
+	/** Every lane when `lane` is null. @throws SluiceError SLUICE_REQUEST_INVALID for a lane that is not there */
+	async suspend(lane: number | null): Promise<void> {
+		await Promise.all(this.#select(lane).map((each) => each.suspend()));
+	}
+
+	async resume(lane: number | null): Promise<void> {
+		await Promise.all(this.#select(lane).map((each) => each.resume()));
+	}
+
+	/** The thread of a lane, to measure it from outside. Null while it restarts. */
+	thread(lane: number): Worker | null {
+		const threadId = this.#select(lane)[0]?.threadId ?? null;
+		return threadId === null ? null : (this.#pool.threads.find((worker) => worker.threadId === threadId) ?? null);
+	}
+
+	/** Ends all lanes in order, or, past the deadline, at once. */
+	async stop(deadlineMs: number): Promise<void> {
+		const timeout = new AbortController();
+		const timer = setTimeout(() => timeout.abort(), deadlineMs);
+		await new Promise<void>((resolve) => {
+			timeout.signal.addEventListener("abort", () => resolve(), { once: true });
+			Promise.all(this.#lanes.map((lane) => lane.stop())).then(() => resolve());
+		});
+		clearTimeout(timer);
+		await this.#pool.destroy();
+	}
+
+	#select(lane: number | null): readonly Lane[] {
+		if (lane === null) {
+			return this.#lanes;
+		}
+		const found = this.#lanes[lane];
+		if (found === undefined) {
+			throw new SluiceError("SLUICE_REQUEST_INVALID", {
+				errors: { id: [`must be a lane from 0 to ${this.#lanes.length - 1}`] },
+			});
+		}
+		return [found];
+	}
+}

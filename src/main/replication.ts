@@ -1,0 +1,267 @@
+/**
+ * One replication connection after another: connect, agree with the registrar where to start, stream, and on
+ * a disconnect do it again with a growing, jittered delay. Owns the link at hand and the epoch; must never
+ * wait while streaming: the link's events go straight into the flow. Wired by the daemon.
+ */
+
+import { SluiceError } from "../shared/errors.ts";
+import type { Logger } from "../shared/logging.ts";
+import { formatLsn } from "../shared/lsn.ts";
+import type { LinkFacts, LinkState, Status } from "../shared/messages.ts";
+import { Acknowledgement } from "./acknowledgement.ts";
+import type { Flow } from "./flow/flow.ts";
+import { type LinkEvents, type LinkOptions, ReplicationLink } from "./link/stream.ts";
+
+export interface ReplicationOptions {
+	readonly link: Omit<LinkOptions, "log">;
+	readonly flow: Flow;
+	readonly reconcile: (facts: LinkFacts) => Promise<{ readonly startLsn: bigint; readonly purged: boolean }>;
+	readonly storeAcknowledged: (lsn: bigint) => Promise<void>;
+	/** Streaming began or ended. */
+	readonly onStreaming: (streaming: boolean) => void;
+	/** With nothing outstanding, every commit at or below is in the logs. */
+	readonly onIdleLsn: (lsn: bigint) => void;
+	/** Trying again cannot help. */
+	readonly onFatal: (error: SluiceError) => void;
+	readonly log: Logger;
+}
+
+const RETRY_DELAY_FIRST_MS = 500;
+const RETRY_DELAY_MAX_MS = 10_000;
+/** A connection that streamed this long counts as a success: the next delay starts small again. */
+const SUCCESS_AFTER_MS = 5_000;
+
+/** Pure: the delay before the next attempt, with a fifth of jitter. `random` is in [0, 1). */
+export function retryDelayMs(attempt: number, operatorNeeded: boolean, random: number): number {
+	const base = operatorNeeded ? RETRY_DELAY_MAX_MS : Math.min(RETRY_DELAY_MAX_MS, RETRY_DELAY_FIRST_MS * 2 ** attempt);
+	return Math.round(base * (0.8 + 0.4 * random));
+}
+
+export class Replication {
+	readonly #options: ReplicationOptions;
+	readonly #acknowledgement: Acknowledgement;
+	#link: ReplicationLink | null = null;
+	#state: LinkState = "connecting";
+	#step = "starting";
+	#lastError: SluiceError | null = null;
+	#epoch = 0;
+	#connects = 0;
+	#stopping = false;
+	#stopWaiting: () => void = () => undefined;
+	#running: Promise<void> = Promise.resolve();
+	/** Sums over earlier connections. */
+	#sentBefore = 0;
+	#receivedBytesBefore = 0;
+	#largestGapMs = 0;
+	#malformedAt: bigint | null = null;
+
+	constructor(options: ReplicationOptions) {
+		this.#options = options;
+		this.#acknowledgement = new Acknowledgement({
+			store: options.storeAcknowledged,
+			onAcknowledged: () => this.#link?.acknowledge(),
+			log: options.log,
+		});
+	}
+
+	/** Begins to connect; returns at once. */
+	start(): void {
+		this.#running = this.#run();
+	}
+
+	pauseReading(): void {
+		this.#link?.pause();
+	}
+
+	resumeReading(): void {
+		this.#link?.resume();
+	}
+
+	/** The flow says that this much may be acknowledged. */
+	acknowledgeable(lsn: bigint): void {
+		this.#acknowledgement.want(lsn);
+	}
+
+	/** Reads nothing more; what was received goes on to the lanes. */
+	stopReading(): void {
+		this.#stopping = true;
+		this.#options.flow.setReason("shutdown", true);
+	}
+
+	/** Sends what became durable, closes the link, ends the loop. */
+	async stop(): Promise<void> {
+		this.#stopping = true;
+		await this.#acknowledgement.settle();
+		const link = this.#link;
+		this.#stopWaiting();
+		await link?.close();
+		await this.#running;
+		this.#setState("stopped", "stopped");
+	}
+
+	status(): Status["link"] {
+		const { flow } = this.#options;
+		const statistics = this.#link?.statistics;
+		return {
+			state: this.#state,
+			step: this.#step,
+			lastError: this.#lastError === null ? null : { code: this.#lastError.code, message: this.#lastError.message },
+			walsenderPid: this.#link?.facts.walsenderPid ?? null,
+			connects: this.#connects,
+			paused: flow.gate.paused,
+			pauseReasons: flow.gate.reasons,
+			pauses: flow.gate.pauses,
+			receivedLsn: formatLsn(flow.ack.received),
+			durableLsn: formatLsn(flow.ack.durableLsn),
+			acknowledgedLsn: formatLsn(this.#acknowledgement.acknowledged),
+			receivedBytes: this.#receivedBytesBefore + (statistics?.receivedBytes ?? 0),
+			keepalive: {
+				intervalMs: statistics?.intervalMs ?? 0,
+				sent: this.#sentBefore + (statistics?.sent ?? 0),
+				largestGapMs: Math.max(this.#largestGapMs, statistics?.largestGapMs ?? 0),
+			},
+		};
+	}
+
+	async #run(): Promise<void> {
+		let attempt = 0;
+		while (!this.#stopping) {
+			const startedMs = performance.now();
+			const error = await this.#connectAndStream();
+			if (this.#stopping) {
+				return;
+			}
+			this.#lastError = error;
+			if (this.#isFatal(error)) {
+				this.#options.onFatal(error);
+				return;
+			}
+			attempt = performance.now() - startedMs > SUCCESS_AFTER_MS ? 0 : attempt;
+			const delayMs = retryDelayMs(attempt, error.retry === "operator", Math.random());
+			attempt += 1;
+			this.#setState("waiting", `reconnecting after ${error.code}`);
+			this.#options.log.warn({ err: error, delayMs, attempt }, "replication link is down, reconnecting");
+			await this.#wait(delayMs);
+		}
+	}
+
+	/** Returns, with the reason, when the connection has ended. */
+	async #connectAndStream(): Promise<SluiceError> {
+		this.#setState("connecting", "connecting");
+		const { flow, log } = this.#options;
+		let ended: (error: SluiceError) => void = () => undefined;
+		const end = new Promise<SluiceError>((resolve) => {
+			ended = resolve;
+		});
+		this.#stopWaiting = () => ended(new SluiceError("SLUICE_LINK_CLOSED"));
+		let link: ReplicationLink | null = null;
+		try {
+			link = await ReplicationLink.connect({ ...this.#options.link, log }, this.#events(ended));
+			if (this.#stopping) {
+				await link.close();
+				return new SluiceError("SLUICE_LINK_CLOSED");
+			}
+			// A store under way belongs to the last connection; the registrar decides with it finished.
+			await this.#acknowledgement.hold();
+			const { startLsn, purged } = await this.#options.reconcile(link.facts);
+			const fresh = purged || this.#epoch === 0;
+			this.#epoch += 1;
+			this.#acknowledgement.begin(startLsn);
+			flow.begin(startLsn, this.#epoch, fresh);
+			this.#link = link;
+			if (flow.gate.paused) {
+				link.pause();
+			}
+			await link.start(startLsn);
+			this.#connects += 1;
+			this.#setState("streaming", "streaming");
+			this.#options.onStreaming(true);
+			log.info(
+				{ startLsn: formatLsn(startLsn), purged, walsenderPid: link.facts.walsenderPid, connects: this.#connects },
+				"replication is streaming",
+			);
+			return await end;
+		} catch (error) {
+			return error instanceof SluiceError ? error : new SluiceError("SLUICE_INTERNAL", { cause: error });
+		} finally {
+			this.#options.onStreaming(false);
+			this.#link = null;
+			if (link !== null) {
+				this.#sentBefore += link.statistics.sent;
+				this.#receivedBytesBefore += link.statistics.receivedBytes;
+				this.#largestGapMs = Math.max(this.#largestGapMs, link.statistics.largestGapMs);
+				await link.close();
+			}
+			flow.disconnected();
+		}
+	}
+
+	#events(ended: (error: SluiceError) => void): LinkEvents {
+		const { flow } = this.#options;
+		let failed = false;
+		return {
+			onFrame: (message) => {
+				if (failed) {
+					return;
+				}
+				try {
+					flow.frame(message);
+				} catch (error) {
+					failed = true;
+					ended(error instanceof SluiceError ? error : new SluiceError("SLUICE_INTERNAL", { cause: error }));
+				}
+			},
+			onKeepalive: (walEnd) => {
+				if (!failed) {
+					flow.keepalive(walEnd);
+				}
+			},
+			onReadEnd: () => {
+				if (!failed) {
+					flow.readEnd();
+					this.#reportIdle();
+				}
+			},
+			positions: () => ({ write: flow.ack.received, flush: this.#acknowledgement.acknowledged }),
+			onClosed: ended,
+			onStep: (step) => {
+				this.#step = step;
+			},
+		};
+	}
+
+	/** A quiet shape must still show how far the stream has come. A commit at `received` itself may follow. */
+	#reportIdle(): void {
+		const { flow } = this.#options;
+		if (flow.heldBytes === 0 && flow.ack.received > 0n) {
+			this.#options.onIdleLsn(flow.ack.received - 1n);
+		}
+	}
+
+	/** Malformed bytes once are a bad connection; twice at one position they are in the stream itself. */
+	#isFatal(error: SluiceError): boolean {
+		if (error.code !== "SLUICE_FRAME_MALFORMED") {
+			this.#malformedAt = null;
+			return error.retry === "fatal";
+		}
+		const position = this.#options.flow.ack.received;
+		const again = this.#malformedAt === position;
+		this.#malformedAt = position;
+		return again;
+	}
+
+	#wait(delayMs: number): Promise<void> {
+		return new Promise((resolve) => {
+			const timer = setTimeout(resolve, delayMs);
+			this.#stopWaiting = () => {
+				clearTimeout(timer);
+				resolve();
+			};
+		});
+	}
+
+	#setState(state: LinkState, step: string): void {
+		this.#state = state;
+		this.#step = step;
+	}
+}
