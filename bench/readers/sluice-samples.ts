@@ -1,0 +1,105 @@
+/**
+ * From polled statuses to one measurement: pure. Owns the decision when a run begins and ends; must never wait or
+ * fetch. Called by sluice-reader.ts.
+ */
+
+import { type Lsn, parseLsn } from "../../src/shared/lsn.ts";
+import type { DelaySummary, Status } from "../../src/shared/messages.ts";
+import type { SluiceMeasurement } from "../reader.ts";
+
+/** A status and when its answer was asked for (`performance.now()`). */
+export interface Sample {
+	readonly atMs: number;
+	readonly status: Status;
+}
+
+/** The stream's own greeting (relations, keepalives) is below this; data is above. */
+const FIRST_DATA_BYTES = 4_096;
+
+/** Data has begun to arrive. */
+export function hasData(status: Status): boolean {
+	return status.link.receivedBytes > FIRST_DATA_BYTES;
+}
+
+/** Everything below `end` was received, and nothing waits for a lane: it is in the logs. */
+export function isWritten(status: Status, end: Lsn): boolean {
+	return parseLsn(status.link.receivedLsn) >= end && status.window.batches === 0;
+}
+
+/** Everything below `end` is synced in every lane. */
+export function isDurable(status: Status, end: Lsn): boolean {
+	return status.lanes.every((lane) => parseLsn(lane.durableLsn) >= end) && parseLsn(status.link.durableLsn) >= end;
+}
+
+/**
+ * Sums a run up. `before` is the last sample before data arrived, so that waiting for the poll counts against
+ * Sluice; the last of `samples` is the one that showed everything durable.
+ */
+export function summarizeSamples(options: {
+	readonly before: Sample;
+	readonly written: Sample;
+	readonly samples: readonly Sample[];
+	readonly idleRssBytes: number;
+	readonly highWaterRssBytes: number | null;
+}): SluiceMeasurement {
+	const { before, written, samples } = options;
+	const last = samples.at(-1) ?? written;
+	const delays = distinctDelays(samples);
+	return {
+		durableMs: last.atMs - before.atMs,
+		cpuMsByThread: Object.fromEntries(
+			Object.entries(written.status.cpuMs).map(([name, cpuMs]) => [name, cpuMs - (before.status.cpuMs[name] ?? 0)]),
+		),
+		mainDelayMs: {
+			p50: median(delays.map((delay) => delay.p50)),
+			p99: Math.max(0, ...delays.map((delay) => delay.p99)),
+			max: Math.max(0, ...delays.map((delay) => delay.max)),
+			samples: delays.length,
+		},
+		keepaliveGapMs: last.status.link.keepalive.largestGapMs,
+		keepaliveIntervalMs: last.status.link.keepalive.intervalMs,
+		idleRssBytes: options.idleRssBytes,
+		peakRssBytes: options.highWaterRssBytes ?? Math.max(...samples.map((sample) => sample.status.memory.rssBytes)),
+		windowPeakBytes: Math.max(...samples.map((sample) => sample.status.window.bytes)),
+		pauses: last.status.link.pauses - before.status.link.pauses,
+		batches: Math.max(
+			...written.status.lanes.map((lane, index) => lane.writtenBatch - (before.status.lanes[index]?.writtenBatch ?? 0)),
+		),
+		connects: last.status.link.connects,
+		gauges: sumGauges(last.status),
+	};
+}
+
+/** The same one-second summary is seen by many polls; it counts once. */
+function distinctDelays(samples: readonly Sample[]): readonly DelaySummary[] {
+	const distinct: DelaySummary[] = [];
+	for (const { status } of samples) {
+		const delay = status.eventLoopDelayMs["main"];
+		const previous = distinct.at(-1);
+		if (
+			delay !== undefined &&
+			(previous?.p50 !== delay.p50 || previous.p99 !== delay.p99 || previous.max !== delay.max)
+		) {
+			distinct.push(delay);
+		}
+	}
+	return distinct;
+}
+
+function sumGauges(status: Status): Readonly<Record<string, number>> {
+	const sums: Record<string, number> = {};
+	for (const lane of status.lanes) {
+		for (const [name, value] of Object.entries(lane.gauges)) {
+			sums[name] = (sums[name] ?? 0) + value;
+		}
+	}
+	return sums;
+}
+
+/** The middle value; of an even count the mean of the middle two; 0 of none. */
+export function median(values: readonly number[]): number {
+	const sorted = values.toSorted((left, right) => left - right);
+	const middle = sorted.length >> 1;
+	const upper = sorted[middle] ?? 0;
+	return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? 0) + upper) / 2;
+}
