@@ -38,6 +38,16 @@ export interface Launch {
 	readonly readsEverything: boolean;
 }
 
+/**
+ * The right to enter and read what root alone may, and nothing else. PostgreSQL looks at its own binary with
+ * access(2), which leaves capabilities out of account for whoever is not root, unless `no_setuid_fixup` is set.
+ */
+const REACH_EVERYTHING: readonly string[] = [
+	"--inh-caps=+dac_read_search",
+	"--ambient-caps=+dac_read_search",
+	"--securebits=+no_setuid_fixup",
+];
+
 /** The decision. @throws SluiceError `SLUICE_LOCAL_POSTGRES_FAILED` when there is no way to run it */
 export function decideLaunch(surroundings: Surroundings): Launch {
 	const { setpriv, user } = surroundings;
@@ -52,9 +62,7 @@ export function decideLaunch(surroundings: Surroundings): Launch {
 		});
 	}
 	if (setpriv !== null) {
-		const capabilities = surroundings.reachable
-			? []
-			: ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"];
+		const capabilities = surroundings.reachable ? [] : REACH_EVERYTHING;
 		const identity = [`--reuid=${user.uid}`, `--regid=${user.gid}`, "--clear-groups"];
 		return {
 			prefix: [setpriv, ...identity, ...capabilities, ...deathSignal, "--"],

@@ -4,7 +4,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -35,6 +35,23 @@ async function query(server: LocalPostgres, text: string): Promise<unknown[]> {
 
 function start(directory: string, options: Partial<LocalPostgresOptions> = {}): Promise<LocalPostgres> {
 	return startLocalPostgres({ dataDirectory: join(directory, "data"), sync: false, dieWithParent: true, ...options });
+}
+
+/** Starts a server from another process, and kills that process as soon as the server is ready. */
+async function startAndKill(options: LocalPostgresOptions): Promise<number> {
+	const script = `const { startLocalPostgres } = await import(${JSON.stringify(module)});
+		const server = await startLocalPostgres(${JSON.stringify(options)});
+		process.stdout.write(String(server.pid));
+		setInterval(() => {}, 1000);`;
+	const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
+		stdio: ["ignore", "pipe", "inherit"],
+	});
+	const said = await Promise.race([once(child.stdout, "data"), once(child, "exit")]);
+	child.kill("SIGKILL");
+	if (child.exitCode === null && child.signalCode === null) {
+		await once(child, "exit");
+	}
+	return Number(String(said[0]));
 }
 
 describe.each(versions)("embedded PostgreSQL %i", (version) => {
@@ -75,18 +92,7 @@ describe.each(versions)("embedded PostgreSQL %i", (version) => {
 
 	it("is adopted when the process that started it was killed", async () => {
 		await using directory = await temporaryDirectory();
-		const script = `const { startLocalPostgres } = await import(${JSON.stringify(module)});
-			const server = await startLocalPostgres({ dataDirectory: ${JSON.stringify(join(directory.path, "data"))},
-				version: ${version}, sync: false });
-			process.stdout.write(String(server.pid) + "\\n");
-			setInterval(() => {}, 1000);`;
-		const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
-			stdio: ["ignore", "pipe", "inherit"],
-		});
-		const [line] = (await once(child.stdout, "data")) as [Buffer];
-		const pid = Number(line.toString());
-		child.kill("SIGKILL");
-		await once(child, "exit");
+		const pid = await startAndKill({ dataDirectory: join(directory.path, "data"), version, sync: false });
 		expect(await livenessOf(pid)).toBe("alive");
 		const server = await start(directory.path);
 		expect(server.pid).toBe(pid);
@@ -97,19 +103,24 @@ describe.each(versions)("embedded PostgreSQL %i", (version) => {
 
 	it.runIf(process.platform === "linux")("ends with the process that asked for that", async () => {
 		await using directory = await temporaryDirectory();
-		const script = `const { startLocalPostgres } = await import(${JSON.stringify(module)});
-			const server = await startLocalPostgres({ dataDirectory: ${JSON.stringify(join(directory.path, "data"))},
-				version: ${version}, sync: false, dieWithParent: true });
-			process.stdout.write(String(server.pid) + "\\n");
-			setInterval(() => {}, 1000);`;
-		const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
-			stdio: ["ignore", "pipe", "inherit"],
-		});
-		const [line] = (await once(child.stdout, "data")) as [Buffer];
-		const pid = Number(line.toString());
-		child.kill("SIGKILL");
-		await once(child, "exit");
+		const dataDirectory = join(directory.path, "data");
+		const pid = await startAndKill({ dataDirectory, version, sync: false, dieWithParent: true });
 		await waitFor("the server to end", async () => (await livenessOf(pid)) === "dead");
+	});
+});
+
+describe.runIf(process.getuid?.() === 0)("below a directory that only root may enter", () => {
+	it("runs all the same, and asks everybody for the password that its URL holds", async () => {
+		await using directory = await temporaryDirectory();
+		await chmod(directory.path, 0o700);
+		const server = await start(directory.path, { dataDirectory: join(directory.path, "deeper", "data") });
+		expect(await query(server, "select 1 as one")).toEqual([{ one: 1 }]);
+		expect(await readFile(`/proc/${server.pid}/status`, "utf8")).toMatch(/^Uid:\s+[1-9]/m);
+		const client = new Client({ connectionString: server.url.replace(/:[^:@]*@/, "@") });
+		await expect(client.connect()).rejects.toThrow();
+		await server.restart();
+		expect(await query(server, "select 2 as two")).toEqual([{ two: 2 }]);
+		await server.stop();
 	});
 });
 
