@@ -3,16 +3,19 @@
  */
 
 import { tmpdir } from "node:os";
+import { Client } from "pg";
 import { describe, expect, it } from "vitest";
-import { embeddedServers, testServers, uniqueName, useDatabase, useServer } from "./postgres.ts";
+import { embeddedServers, oneTestServer, testServers, uniqueName, useDatabase, useServer } from "./postgres.ts";
 import { RUN_DIRECTORY_VARIABLE } from "./run-directory.ts";
 import { temporaryDirectory } from "./temporary-directory.ts";
+import { CERTIFICATE_PATH, tlsServer } from "./tls.ts";
 
 describe.each(testServers())("$name", (kind) => {
 	const server = useServer(kind);
 
 	it("gives each test a database of its own, and drops it with its slots and sessions", async () => {
 		const slot = uniqueName("slot");
+		const names: string[] = [];
 		{
 			await using database = await server.createDatabase();
 			await database.sql("create table here as select 1 as one; select pg_sleep(0)");
@@ -22,9 +25,10 @@ describe.each(testServers())("$name", (kind) => {
 			await client.query("begin; lock table here");
 			await using other = await server.createDatabase();
 			await expect(other.sql("table here")).rejects.toMatchObject({ code: "42P01" });
+			names.push(database.name, other.name);
 		}
 		expect(await server.sql("select from pg_replication_slots where slot_name = $1", [slot])).toEqual([]);
-		expect(await server.sql("select from pg_database where datname like 'test\\_%'")).toEqual([]);
+		expect(await server.sql("select from pg_database where datname = any ($1)", [names])).toEqual([]);
 	});
 });
 
@@ -50,5 +54,33 @@ describe("a temporary directory", () => {
 		await using directory = await temporaryDirectory();
 		expect(process.env[RUN_DIRECTORY_VARIABLE]).toContain(tmpdir());
 		expect(directory.path.startsWith(String(process.env[RUN_DIRECTORY_VARIABLE]))).toBe(true);
+	});
+});
+
+describe("a server with TLS and passwords", () => {
+	const database = useDatabase(
+		oneTestServer(),
+		tlsServer([
+			"hostssl all guarded 127.0.0.1/32 scram-sha-256",
+			"host all guarded 127.0.0.1/32 reject",
+			"host all all 127.0.0.1/32 trust",
+		]),
+	);
+
+	it("lets a role in over verified TLS with its password, and not in the clear", async () => {
+		await database.sql("create role guarded login password 'let me in'");
+		const login = { user: "guarded", password: "let me in" };
+		const parameters = { sslmode: "verify-full", sslrootcert: CERTIFICATE_PATH };
+		const client = new Client({ connectionString: database.urlAs({ ...login, parameters }) });
+		await client.connect();
+		expect((await client.query("select ssl from pg_stat_ssl where pid = pg_backend_pid()")).rows).toEqual([
+			{ ssl: true },
+		]);
+		await client.end();
+		await expect(new Client({ connectionString: database.urlAs(login) }).connect()).rejects.toMatchObject({
+			code: "28000",
+		});
+		const wrong = database.urlAs({ ...login, password: "wrong", parameters });
+		await expect(new Client({ connectionString: wrong }).connect()).rejects.toMatchObject({ code: "28P01" });
 	});
 });
