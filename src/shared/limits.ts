@@ -94,5 +94,11 @@ export const WHERE_BYTES_MAX = 65_536;
 /** Nesting of a `where`: deeper trees are refused, so that no recursion overflows. */
 export const WHERE_DEPTH_MAX = 200;
 export const PARAMS_MAX = 1_000;
+/** All parameter values of one `where` together: they end up in its SQL text and in its catalogue row. */
+export const PARAMS_BYTES_MAX = 1 * MIB;
+/** Digits of a numeric constant once written out; `1e131071` in a list of thousands would not be bounded otherwise. */
+export const NUMERIC_DIGITS_MAX = 16_384;
+/** Index keys that one condition may multiply out to (`a IN (…) AND b IN (…)`); the rest is evaluated per row. */
+export const INDEX_KEYS_MAX = 4_096;
 /** PostgreSQL's NAMEDATALEN - 1. */
 export const IDENTIFIER_BYTES_MAX = 63;

@@ -1,0 +1,498 @@
+/**
+ * Walks the parser's tree, refuses what is not on the list, and builds the typed tree. Owns the forms of the
+ * language and their three-valued meaning; must never accept a form that the match room does not evaluate
+ * exactly. Called by where-parser.ts, once per clause.
+ */
+
+import { WHERE_DEPTH_MAX } from "../../shared/limits.ts";
+import type { ColumnInfo } from "../../shared/shape-definition.ts";
+import type { CaseFolding, CompareOperator, WhereNode } from "../../shared/where-tree.ts";
+import { parseArrayLiteral } from "./array-literal.ts";
+import { castExpression } from "./casts.ts";
+import { castTarget, typeOfColumn } from "./column-types.ts";
+import {
+	collationAllows,
+	type Expression,
+	ParameterTypes,
+	settleUntyped,
+	typedOperand,
+	typeLabel,
+} from "./expression.ts";
+import { likeNode } from "./like-operator.ts";
+import { compareOperator, comparesEach, equalsAny, NULL_CONDITION, unifyItems } from "./lists.ts";
+import { castLiteral, literalFromText } from "./literal.ts";
+import { pairExpressions } from "./pairing.ts";
+import { shown, shownName, WhereRefusal } from "./refusal.ts";
+import { isRecord, listField, openNode, type SyntaxNode, stringsOf, textField } from "./syntax-node.ts";
+
+export interface CheckInput {
+	readonly columns: ReadonlyMap<string, ColumnInfo>;
+	readonly params: Readonly<Record<string, string>>;
+	readonly caseFolding: CaseFolding;
+}
+
+/** The condition of a WHERE clause. @throws WhereRefusal */
+export function checkWhere(clause: unknown, input: CheckInput): WhereNode {
+	return new Checker(input).root(clause);
+}
+
+class Checker {
+	readonly #input: CheckInput;
+	readonly #parameters = new ParameterTypes();
+	#depth = 0;
+
+	constructor(input: CheckInput) {
+		this.#input = input;
+	}
+
+	root(clause: unknown): WhereNode {
+		const expression = this.#expression(clause, null);
+		const isBoolean = expression.form === "untyped" || typedOperand(expression).type === "bool";
+		if (!isBoolean) {
+			throw new WhereRefusal("WHERE clause must return a boolean", null);
+		}
+		return this.#asCondition(expression);
+	}
+
+	#expression(value: unknown, outerLocation: number | null): Expression {
+		this.#depth += 1;
+		if (this.#depth > WHERE_DEPTH_MAX) {
+			throw new WhereRefusal(`the expression is nested too deeply (the limit is ${WHERE_DEPTH_MAX})`, outerLocation);
+		}
+		const expression = this.#dispatch(openNode(value, outerLocation));
+		this.#depth -= 1;
+		return expression;
+	}
+
+	#dispatch(node: SyntaxNode): Expression {
+		const { fields, location } = node;
+		switch (node.tag) {
+			case "A_Const":
+				return constant(node);
+			case "ColumnRef":
+				return this.#column(node);
+			case "ParamRef":
+				return this.#parameter(node);
+			case "TypeCast": {
+				const target = castTarget(fields["typeName"], location);
+				return castExpression(this.#expression(fields["arg"], location), target, location, this.#parameters);
+			}
+			case "BoolExpr":
+				return condition(this.#logic(node), location);
+			case "NullTest":
+				return condition(this.#nullTest(node), location);
+			case "BooleanTest":
+				return condition(this.#booleanTest(node), location);
+			case "A_Expr":
+				return this.#operator(node);
+			case "FuncCall":
+				throw functionRefusal(node);
+			case "SubLink":
+				throw new WhereRefusal("subqueries are not supported yet", location);
+			case "A_ArrayExpr":
+				throw new WhereRefusal("arrays are only supported on the right side of ANY and ALL", location);
+			case "List":
+				throw new WhereRefusal("List is not supported in this context", location);
+		}
+	}
+
+	#column(node: SyntaxNode): Expression {
+		const path = stringsOf(listField(node.fields, "fields"));
+		const name = path?.length === 1 ? path[0] : undefined;
+		const column = name === undefined ? undefined : this.#input.columns.get(name);
+		if (column === undefined) {
+			const written = (path ?? ["*"]).map(shownName).join(".");
+			throw new WhereRefusal(`unknown reference ${written}`, node.location);
+		}
+		const type = typeOfColumn(column);
+		const operand =
+			type === null || !collationAllows(column, type)
+				? null
+				: ({ kind: "column", name: column.name, type, casts: [] } as const);
+		return { form: "column", column, operand, location: node.location };
+	}
+
+	#parameter(node: SyntaxNode): Expression {
+		const number = node.fields["number"];
+		const parameter = typeof number === "number" ? number : 0;
+		const key = String(parameter);
+		const text = Object.hasOwn(this.#input.params, key) ? this.#input.params[key] : undefined;
+		if (text === undefined) {
+			throw new WhereRefusal(`parameter $${parameter} was not provided`, node.location);
+		}
+		return { form: "untyped", text, parameter, location: node.location };
+	}
+
+	#logic(node: SyntaxNode): WhereNode {
+		const nodes = listField(node.fields, "args").map((value) =>
+			this.#asCondition(this.#expression(value, node.location)),
+		);
+		const operator = textField(node.fields, "boolop");
+		const [first] = nodes;
+		if (operator === "NOT_EXPR" && nodes.length === 1 && first !== undefined) {
+			return { kind: "not", node: first };
+		}
+		if ((operator === "AND_EXPR" || operator === "OR_EXPR") && nodes.length > 1) {
+			return { kind: operator === "AND_EXPR" ? "and" : "or", nodes };
+		}
+		throw new WhereRefusal(`${operator} is not supported in this context`, node.location);
+	}
+
+	/** @throws WhereRefusal when the expression is not boolean */
+	#asCondition(expression: Expression): WhereNode {
+		switch (expression.form) {
+			case "condition":
+				return expression.node;
+			case "untyped":
+				return constantCondition(settleUntyped(expression, "bool", this.#parameters).literal?.text ?? null);
+			case "literal":
+				if (expression.type === "bool") {
+					return constantCondition(expression.literal?.text ?? null);
+				}
+				throw new WhereRefusal(`constant of type ${expression.type} is not castable to bool`, expression.location);
+			case "column": {
+				const { type } = typedOperand(expression);
+				if (type === "bool") {
+					return { kind: "boolean", column: expression.column.name };
+				}
+				const name = shownName(expression.column.name);
+				throw new WhereRefusal(
+					`reference ${name} of type ${typeLabel(expression)} is not castable to bool`,
+					expression.location,
+				);
+			}
+		}
+	}
+
+	#nullTest(node: SyntaxNode): WhereNode {
+		const kind = textField(node.fields, "nulltesttype");
+		if (kind !== "IS_NULL" && kind !== "IS_NOT_NULL") {
+			throw new WhereRefusal(`${kind} is not supported in this context`, node.location);
+		}
+		return this.#isNull(this.#expression(node.fields["arg"], node.location), kind === "IS_NOT_NULL");
+	}
+
+	#isNull(expression: Expression, negated: boolean): WhereNode {
+		switch (expression.form) {
+			case "column":
+				return { kind: "isNull", column: expression.column.name, negated };
+			case "untyped": {
+				const { literal } = settleUntyped(expression, "text", this.#parameters);
+				return { kind: "constant", value: (literal === null) !== negated };
+			}
+			case "literal":
+				return { kind: "constant", value: (expression.literal === null) !== negated };
+			case "condition":
+				return { kind: "booleanTest", test: "unknown", negated, node: expression.node };
+		}
+	}
+
+	#booleanTest(node: SyntaxNode): WhereNode {
+		const match = /^IS_(NOT_)?(TRUE|FALSE|UNKNOWN)$/.exec(textField(node.fields, "booltesttype"));
+		const word = match?.[2];
+		const test = word === "TRUE" ? "true" : word === "FALSE" ? "false" : "unknown";
+		if (word === undefined) {
+			throw new WhereRefusal("BooleanTest is not supported in this context", node.location);
+		}
+		const expression = this.#expression(node.fields["arg"], node.location);
+		const negated = match?.[1] !== undefined;
+		if (expression.form !== "untyped" && typedOperand(expression).type !== "bool") {
+			throw new WhereRefusal(
+				`argument of IS ${negated ? "NOT " : ""}${word} must be bool, not ${typeLabel(expression)}`,
+				node.location,
+			);
+		}
+		return { kind: "booleanTest", test, negated, node: this.#asCondition(expression) };
+	}
+
+	#operator(node: SyntaxNode): Expression {
+		const { fields, location } = node;
+		const names = stringsOf(listField(fields, "name")) ?? [];
+		const name = names.at(-1) ?? "";
+		const kind = textField(fields, "kind");
+		const isPlain = names.length === 1;
+		switch (kind) {
+			case "AEXPR_OP":
+				if (isPlain || (names.length === 2 && names[0] === "pg_catalog")) {
+					return this.#plainOperator(node, name);
+				}
+				break;
+			case "AEXPR_DISTINCT":
+			case "AEXPR_NOT_DISTINCT":
+				if (isPlain && name === "=") {
+					return condition(this.#distinct(node, kind === "AEXPR_NOT_DISTINCT"), location);
+				}
+				break;
+			case "AEXPR_IN":
+				if (isPlain && (name === "=" || name === "<>")) {
+					const node_ = this.#in(node);
+					return condition(name === "=" ? node_ : { kind: "not", node: node_ }, location);
+				}
+				break;
+			case "AEXPR_LIKE":
+			case "AEXPR_ILIKE":
+				if (isPlain) {
+					return condition(this.#like(node, name), location);
+				}
+				break;
+			case "AEXPR_BETWEEN":
+			case "AEXPR_NOT_BETWEEN":
+			case "AEXPR_BETWEEN_SYM":
+			case "AEXPR_NOT_BETWEEN_SYM":
+				return condition(this.#between(node, kind), location);
+			case "AEXPR_OP_ANY":
+			case "AEXPR_OP_ALL":
+				if (isPlain) {
+					return condition(this.#anyOrAll(node, name, kind === "AEXPR_OP_ANY"), location);
+				}
+				break;
+			default:
+		}
+		throw new WhereRefusal(
+			`expression ${JSON.stringify(shown(name))} of :${kind} is not currently supported`,
+			location,
+		);
+	}
+
+	#plainOperator(node: SyntaxNode, name: string): Expression {
+		const { fields, location } = node;
+		if (fields["lexpr"] === undefined) {
+			return this.#unary(node, name);
+		}
+		const operator = compareOperator(name);
+		if (operator === null) {
+			throw new WhereRefusal(`unknown binary operator ${JSON.stringify(shown(name))}`, location);
+		}
+		const left = this.#expression(fields["lexpr"], location);
+		const right = this.#expression(fields["rexpr"], location);
+		return condition(this.#compare(left, operator, right, location), location);
+	}
+
+	/** The sign of a number; the grammar has already folded most of them into the constant. */
+	#unary(node: SyntaxNode, name: string): Expression {
+		const argument = name === "-" || name === "+" ? this.#expression(node.fields["rexpr"], node.location) : null;
+		if (argument?.form !== "literal" || argument.literal === null || !/^-?[0-9]/.test(argument.literal.text)) {
+			throw new WhereRefusal(`unknown unary operator ${JSON.stringify(shown(name))}`, node.location);
+		}
+		if (name === "+") {
+			return argument;
+		}
+		const { text, type } = argument.literal;
+		const negated = literalFromText(text.startsWith("-") ? text.slice(1) : `-${text}`, type);
+		if (negated === null || castLiteral(negated, "numeric") === "unknown") {
+			throw new WhereRefusal("Failed to apply function to constant arguments", node.location);
+		}
+		return { ...argument, literal: negated };
+	}
+
+	#compare(left: Expression, operator: CompareOperator, right: Expression, location: number | null): WhereNode {
+		const isEquality = operator === "=" || operator === "<>";
+		const pair = pairExpressions(left, right, isEquality, location, this.#parameters);
+		if (pair.left === null || pair.right === null) {
+			return NULL_CONDITION;
+		}
+		return { kind: "compare", operator, comparison: pair.comparison, left: pair.left, right: pair.right };
+	}
+
+	#distinct(node: SyntaxNode, negated: boolean): WhereNode {
+		const left = this.#expression(node.fields["lexpr"], node.location);
+		const right = this.#expression(node.fields["rexpr"], node.location);
+		// PostgreSQL reads IS DISTINCT FROM NULL as a test for NULL, whatever the type.
+		if (isUntypedNull(right)) {
+			return this.#isNull(left, !negated);
+		}
+		if (isUntypedNull(left)) {
+			return this.#isNull(right, !negated);
+		}
+		const pair = pairExpressions(left, right, true, node.location, this.#parameters);
+		if (pair.left === null || pair.right === null) {
+			const other = pair.left === null ? right : left;
+			return this.#isNull(pair.left === null && pair.right === null ? NULL_LITERAL : other, !negated);
+		}
+		return { kind: "distinct", negated, comparison: pair.comparison, left: pair.left, right: pair.right };
+	}
+
+	#in(node: SyntaxNode): WhereNode {
+		const left = this.#expression(node.fields["lexpr"], node.location);
+		const list = openNode(node.fields["rexpr"], node.location);
+		if (list.tag !== "List") {
+			throw new WhereRefusal(`${list.tag} is not supported in this context`, node.location);
+		}
+		const items = listField(list.fields, "items").map((value) => this.#expression(value, node.location));
+		const constants = items.filter(isConstant);
+		const others = items.filter((item) => !isConstant(item));
+		const unified = constants.length > 1 ? unifyItems(left, constants, node.location) : constants;
+		const nodes = others.map((item) => this.#compare(left, "=", item, node.location));
+		if (unified.length > 0) {
+			nodes.unshift(equalsAny(left, unified, node.location, this.#parameters));
+		}
+		return comparesEach(nodes, true);
+	}
+
+	#like(node: SyntaxNode, name: string): WhereNode {
+		const left = this.#expression(node.fields["lexpr"], node.location);
+		const right = this.#expression(node.fields["rexpr"], node.location);
+		return this.#likePair(left, right, name, node.location);
+	}
+
+	#likePair(left: Expression, right: Expression, name: string, location: number | null): WhereNode {
+		const folding = name.endsWith("*") ? this.#input.caseFolding : null;
+		const match = likeNode(left, right, folding, location, this.#parameters);
+		return name.startsWith("!") ? { kind: "not", node: match } : match;
+	}
+
+	#between(node: SyntaxNode, kind: string): WhereNode {
+		const { location } = node;
+		const subject = this.#expression(node.fields["lexpr"], location);
+		const bounds = openNode(node.fields["rexpr"], location);
+		const [first, second, ...rest] = listField(bounds.fields, "items").map((value) =>
+			this.#expression(value, location),
+		);
+		if (bounds.tag !== "List" || first === undefined || second === undefined || rest.length > 0) {
+			throw new WhereRefusal("BETWEEN is not supported in this context", location);
+		}
+		const within = (low: Expression, high: Expression): WhereNode => ({
+			kind: "and",
+			nodes: [this.#compare(subject, ">=", low, location), this.#compare(subject, "<=", high, location)],
+		});
+		const inside: WhereNode = kind.endsWith("_SYM")
+			? { kind: "or", nodes: [within(first, second), within(second, first)] }
+			: within(first, second);
+		return kind.startsWith("AEXPR_NOT_") ? { kind: "not", node: inside } : inside;
+	}
+
+	#anyOrAll(node: SyntaxNode, name: string, isAny: boolean): WhereNode {
+		const { location } = node;
+		const left = this.#expression(node.fields["lexpr"], location);
+		const items = this.#arrayItems(node.fields["rexpr"], location);
+		if (name === "=" && isAny) {
+			return items.length === 0 ? comparesEach([], true) : equalsAny(left, items, location, this.#parameters);
+		}
+		if ((name === "<>" || name === "!=") && !isAny) {
+			return items.length === 0
+				? comparesEach([], false)
+				: { kind: "not", node: equalsAny(left, items, location, this.#parameters) };
+		}
+		const operator = compareOperator(name);
+		const isLike = /^!?~~\*?$/.test(name);
+		if (operator === null && !isLike) {
+			throw new WhereRefusal(`unknown binary operator ${JSON.stringify(shown(name))}`, location);
+		}
+		const nodes = items.map((item) =>
+			operator === null ? this.#likePair(left, item, name, location) : this.#compare(left, operator, item, location),
+		);
+		return comparesEach(nodes, isAny);
+	}
+
+	/** The elements of a constant array. */
+	#arrayItems(value: unknown, outerLocation: number | null): readonly Expression[] {
+		const node = openNode(value, outerLocation);
+		const { fields, location } = node;
+		if (node.tag === "A_ArrayExpr") {
+			const items = listField(fields, "elements").map((element) => this.#expression(element, location));
+			if (!items.every(isConstant)) {
+				throw new WhereRefusal("ARRAY[…] of anything but constants is not supported", location);
+			}
+			return items.length > 1 ? unifyItems(null, items, location) : items;
+		}
+		if (node.tag === "TypeCast") {
+			const target = castTarget(fields["typeName"], location);
+			if (target.isArray) {
+				const element = { type: target.type, isArray: false } as const;
+				return this.#arrayItems(fields["arg"], location).map((item) =>
+					castExpression(item, element, location, this.#parameters),
+				);
+			}
+		}
+		const expression = this.#expression(value, outerLocation);
+		if (expression.form === "column" && expression.column.isArray) {
+			throw new WhereRefusal(
+				`column ${shownName(expression.column.name)} of type ${typeLabel(expression)} can only be tested with IS [NOT] NULL`,
+				expression.location,
+			);
+		}
+		if (expression.form !== "untyped") {
+			throw new WhereRefusal("argument of ANY must be an array", expression.location);
+		}
+		if (expression.text === null) {
+			return [expression];
+		}
+		const elements = parseArrayLiteral(expression.text);
+		if (elements === null) {
+			throw new WhereRefusal(`malformed array literal: ${shown(expression.text)}`, expression.location);
+		}
+		// One parameter may be used once as an array and once as a scalar; PostgreSQL would see two types.
+		const { location: at } = expression;
+		return elements.map((text) => ({ form: "untyped", text, parameter: null, location: at }));
+	}
+}
+
+const NULL_LITERAL: Expression = { form: "untyped", text: null, parameter: null, location: null };
+
+function condition(node: WhereNode, location: number | null): Expression {
+	return { form: "condition", node, location };
+}
+
+function constantCondition(text: string | null): WhereNode {
+	return { kind: "constant", value: text === null ? null : text === "t" };
+}
+
+function isConstant(expression: Expression): boolean {
+	return expression.form === "untyped" || expression.form === "literal";
+}
+
+function isUntypedNull(expression: Expression): boolean {
+	return expression.form === "untyped" && expression.text === null;
+}
+
+/** A constant of the grammar. Integers beyond int4 are int8, then numeric, as in PostgreSQL's make_const. */
+function constant(node: SyntaxNode): Expression {
+	const { fields, location } = node;
+	if (fields["isnull"] === true) {
+		return { form: "untyped", text: null, parameter: null, location };
+	}
+	if (isRecord(fields["sval"])) {
+		return { form: "untyped", text: textField(fields["sval"], "sval"), parameter: null, location };
+	}
+	if (isRecord(fields["boolval"])) {
+		const text = fields["boolval"]["boolval"] === true ? "t" : "f";
+		return { form: "literal", type: "bool", literal: { kind: "literal", type: "bool", text }, location };
+	}
+	if (isRecord(fields["ival"])) {
+		const value = fields["ival"]["ival"];
+		const text = String(typeof value === "number" ? value : 0);
+		return { form: "literal", type: "int4", literal: { kind: "literal", type: "int4", text }, location };
+	}
+	if (isRecord(fields["fval"])) {
+		const written = textField(fields["fval"], "fval").replaceAll("_", "");
+		const negative = written.startsWith("-");
+		const unsigned = negative ? written.slice(1) : written;
+		const isPrefixed = /^0[xob]/i.test(unsigned);
+		const decimal = isPrefixed ? BigInt(unsigned).toString() : unsigned;
+		const text = negative ? `-${decimal}` : decimal;
+		const literal = literalFromText(text, "int8") ?? literalFromText(text, "numeric");
+		if (literal === null) {
+			throw new WhereRefusal(`invalid syntax for type numeric: ${shown(text)}`, location);
+		}
+		return { form: "literal", type: literal.type, literal, location };
+	}
+	if (fields["bsval"] !== undefined) {
+		throw new WhereRefusal("BitString values are not supported", location);
+	}
+	throw new WhereRefusal("A_Const is not supported in this context", location);
+}
+
+function functionRefusal(node: SyntaxNode): WhereRefusal {
+	const { fields, location } = node;
+	if (
+		["agg_star", "agg_distinct", "agg_filter", "agg_order", "agg_within_group", "over"].some((field) => field in fields)
+	) {
+		return new WhereRefusal("aggregation is not supported in this context", location);
+	}
+	if (fields["func_variadic"] === true) {
+		return new WhereRefusal("explicit VARIADIC function calls are not currently supported", location);
+	}
+	const path = stringsOf(listField(fields, "funcname")) ?? [];
+	const name = (path[0] === "pg_catalog" ? path.slice(1) : path).map(shownName).join(".");
+	return new WhereRefusal(`unknown or unsupported function ${name}/${listField(fields, "args").length}`, location);
+}

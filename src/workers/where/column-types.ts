@@ -1,0 +1,88 @@
+/**
+ * Which columns and which type names this language can evaluate. Owns the mapping from PostgreSQL's catalogue
+ * and grammar to ScalarType; must name a type only when the match room evaluates it exactly. Called by the
+ * checkers of this room.
+ */
+
+import type { ColumnInfo } from "../../shared/shape-definition.ts";
+import type { ScalarType } from "../../shared/where-tree.ts";
+import { WhereRefusal } from "./refusal.ts";
+import { isRecord, listField, numberField, stringsOf } from "./syntax-node.ts";
+
+/** pg_type oids of the built-in types: an oid cannot be shadowed by a user's type of the same name. */
+const TYPE_BY_OID: ReadonlyMap<number, ScalarType> = new Map([
+	[16, "bool"],
+	[19, "name"],
+	[20, "int8"],
+	[21, "int2"],
+	[23, "int4"],
+	[25, "text"],
+	[700, "float4"],
+	[701, "float8"],
+	[1042, "bpchar"],
+	[1043, "varchar"],
+	[1082, "date"],
+	[1083, "time"],
+	[1114, "timestamp"],
+	[1184, "timestamptz"],
+	[1700, "numeric"],
+	[2950, "uuid"],
+]);
+
+const TYPE_BY_NAME: ReadonlyMap<string, ScalarType> = new Map([...TYPE_BY_OID.values()].map((type) => [type, type]));
+
+/** The type as which a column is evaluated, or null when only IS [NOT] NULL can be asked about it. */
+export function typeOfColumn(column: ColumnInfo): ScalarType | null {
+	if (column.isArray) {
+		return null;
+	}
+	if (column.typeKind === "e") {
+		return "enum";
+	}
+	if (column.typeKind === "d") {
+		return TYPE_BY_NAME.get(column.baseTypeName) ?? null;
+	}
+	return TYPE_BY_OID.get(column.typeOid) ?? null;
+}
+
+export function hasCollation(type: ScalarType): boolean {
+	return type === "text" || type === "varchar" || type === "bpchar" || type === "name";
+}
+
+/** The column's type as an error message names it. */
+export function columnTypeName(column: ColumnInfo): string {
+	return column.isArray ? `${column.typeName}[]` : column.typeName;
+}
+
+/** The target of a cast. */
+export interface CastTarget {
+	readonly type: ScalarType;
+	readonly isArray: boolean;
+}
+
+const TYPE_NAME_FIELDS = ["names", "typemod", "typmods", "arrayBounds", "location"];
+
+/** Reads the grammar's TypeName. @throws WhereRefusal for types, modifiers or dimensions that are not evaluated */
+export function castTarget(typeName: unknown, location: number | null): CastTarget {
+	if (!isRecord(typeName)) {
+		throw new WhereRefusal("the cast is not supported", location);
+	}
+	const at = numberField(typeName, "location") ?? location;
+	const names = stringsOf(listField(typeName, "names"));
+	const qualified = names ?? [];
+	const plain = qualified[0] === "pg_catalog" && qualified.length === 2 ? qualified.slice(1) : qualified;
+	const written = qualified.join(".");
+	const type = plain.length === 1 ? TYPE_BY_NAME.get(plain[0] ?? "") : undefined;
+	const odd = Object.keys(typeName).some((field) => !TYPE_NAME_FIELDS.includes(field));
+	if (type === undefined || odd) {
+		throw new WhereRefusal(`unsupported type ${plain.length === 1 ? plain[0] : written}`, at);
+	}
+	if (listField(typeName, "typmods").length > 0) {
+		throw new WhereRefusal(`type modifiers are not supported in casts to ${type}`, at);
+	}
+	const bounds = listField(typeName, "arrayBounds");
+	if (bounds.length > 1) {
+		throw new WhereRefusal(`arrays of more than one dimension are not supported in casts to ${type}`, at);
+	}
+	return { type, isArray: bounds.length === 1 };
+}

@@ -1,0 +1,45 @@
+/**
+ * LIKE and ILIKE with a constant pattern. Owns which operands they take; must refuse a pattern that PostgreSQL
+ * would only complain about when it meets a row. Called by checker.ts.
+ */
+
+import type { CaseFolding, WhereNode } from "../../shared/where-tree.ts";
+import { type Expression, type ParameterTypes, settleUntyped, typedOperand } from "./expression.ts";
+import { NULL_CONDITION } from "./lists.ts";
+import { castLiteral } from "./literal.ts";
+import { isText } from "./pairing.ts";
+import { WhereRefusal } from "./refusal.ts";
+
+/** `subject LIKE pattern`; `folding` not null: ILIKE. @throws WhereRefusal */
+export function likeNode(
+	subject: Expression,
+	pattern: Expression,
+	folding: CaseFolding | null,
+	location: number | null,
+	parameters: ParameterTypes,
+): WhereNode {
+	const left = typedOperand(subject.form === "untyped" ? settleUntyped(subject, "text", parameters) : subject);
+	if (pattern.form !== "untyped" && pattern.form !== "literal") {
+		throw new WhereRefusal("only a constant pattern is supported with LIKE and ILIKE", pattern.location ?? location);
+	}
+	const right = typedOperand(pattern.form === "untyped" ? settleUntyped(pattern, "text", parameters) : pattern);
+	if (!isText(left.type) || !isText(right.type)) {
+		throw new WhereRefusal("Could not select an operator overload", location);
+	}
+	if (left.operand === null || right.operand === null) {
+		return NULL_CONDITION;
+	}
+	const text = right.operand.kind === "literal" ? castLiteral(right.operand, "text") : "invalid";
+	if (typeof text === "string" || left.operand.kind === "condition") {
+		throw new WhereRefusal("Could not select an operator overload", location);
+	}
+	if (hasOpenEscape(text.text)) {
+		throw new WhereRefusal("LIKE pattern must not end with escape character", pattern.location ?? location);
+	}
+	return { kind: "like", operand: left.operand, pattern: text.text, folding };
+}
+
+function hasOpenEscape(pattern: string): boolean {
+	const trailing = /\\*$/.exec(pattern)?.[0] ?? "";
+	return trailing.length % 2 === 1;
+}

@@ -1,0 +1,42 @@
+/**
+ * Why a `where` is refused, inside this room: a message and, when one token is to blame, where it stands.
+ * Owns the translation to the wire error; must never leave the room as it is. Thrown by every checker here,
+ * caught by where-parser.ts.
+ */
+
+import { SluiceError } from "../../shared/errors.ts";
+
+/** What is put before the user's text; PostgreSQL's grammar has no entry for a bare expression. */
+export const WRAPPER = "SELECT 1 WHERE ";
+
+const QUOTED_VALUE_CHARACTERS_MAX = 200;
+
+export class WhereRefusal extends Error {
+	override readonly name = "WhereRefusal";
+	/** Byte offset in the wrapped text, or null when the whole clause is meant. */
+	readonly location: number | null;
+
+	constructor(message: string, location: number | null) {
+		super(message);
+		this.location = location;
+	}
+
+	/** The 400 that the client gets: N counts bytes of the user's own text. */
+	toSluiceError(): SluiceError {
+		const message =
+			this.location === null
+				? this.message
+				: `At location ${Math.max(0, this.location - WRAPPER.length)}: ${this.message}`;
+		return new SluiceError("SLUICE_REQUEST_INVALID", { errors: { where: [message] } });
+	}
+}
+
+/** A client's value as an error message shows it: long ones are cut. */
+export function shown(value: string): string {
+	return value.length <= QUOTED_VALUE_CHARACTERS_MAX ? value : `${value.slice(0, QUOTED_VALUE_CHARACTERS_MAX)}…`;
+}
+
+/** An identifier in a message: quoted unless it is plain. */
+export function shownName(name: string): string {
+	return /^[a-z_][a-z0-9_$]*$/.test(name) ? name : `"${shown(name)}"`;
+}

@@ -1,0 +1,149 @@
+/**
+ * The door of the where room: a client's text and parameters become a checked clause or a 400. Owns the order
+ * of the checks (sizes, tokens, grammar, types) and nothing of their content; must never pass the text on.
+ * Called by the registrar. `libpg-query` is PostgreSQL's own grammar, compiled to WebAssembly.
+ */
+
+import { hasSqlDetails, loadModule, parseSync, scanSync } from "libpg-query";
+import { SluiceError } from "../../shared/errors.ts";
+import { PARAMS_BYTES_MAX, PARAMS_MAX, WHERE_BYTES_MAX } from "../../shared/limits.ts";
+import type { ColumnInfo, WhereClause } from "../../shared/shape-definition.ts";
+import type { CaseFolding } from "../../shared/where-tree.ts";
+import { checkWhere } from "./checker.ts";
+import { deparse } from "./deparse.ts";
+import { checkTokens } from "./nesting.ts";
+import { WhereRefusal, WRAPPER } from "./refusal.ts";
+import { isRecord, listField } from "./syntax-node.ts";
+
+export interface WhereInput {
+	/** The `where` as the client wrote it. */
+	readonly text: string;
+	/** `params[n]`; keys as given. */
+	readonly params: Readonly<Record<string, string>>;
+	/** All columns of the table. */
+	readonly columns: readonly ColumnInfo[];
+	/** How the database folds letters for ILIKE: "ascii" when its ctype is C or POSIX. */
+	readonly caseFolding: CaseFolding;
+}
+
+export interface WhereParser {
+	/**
+	 * Checks a clause and returns it in its two forms. Synchronous; bounded by WHERE_BYTES_MAX, WHERE_DEPTH_MAX,
+	 * PARAMS_MAX and PARAMS_BYTES_MAX.
+	 * @throws SluiceError SLUICE_REQUEST_INVALID with context `{ errors: { where | params: [message] } }`
+	 */
+	parse(input: WhereInput): WhereClause;
+}
+
+/** Loads the grammar (once a thread; about 20 ms). */
+export async function loadWhereParser(): Promise<WhereParser> {
+	await loadModule();
+	return { parse };
+}
+
+/** Tokens of {@link WRAPPER}. */
+const WRAPPER_TOKENS = 3;
+
+function parse(input: WhereInput): WhereClause {
+	checkParams(input.params);
+	try {
+		const clause = whereClauseOf(input.text);
+		const columns = new Map(input.columns.map((column) => [column.name, column]));
+		const tree = checkWhere(clause, { columns, params: input.params, caseFolding: input.caseFolding });
+		return { sql: deparse(tree), tree };
+	} catch (error) {
+		throw error instanceof WhereRefusal ? error.toSluiceError() : error;
+	}
+}
+
+/** @throws SluiceError with errors under `params` */
+function checkParams(params: Readonly<Record<string, string>>): void {
+	const refuse = (message: string): never => {
+		throw new SluiceError("SLUICE_REQUEST_INVALID", { errors: { params: [message] } });
+	};
+	const keys = Object.keys(params);
+	if (keys.length > PARAMS_MAX) {
+		refuse(`Too many parameters (the limit is ${PARAMS_MAX})`);
+	}
+	if (!keys.every((key) => /^[0-9]+$/.test(key))) {
+		refuse("Parameters can only use numbers as keys");
+	}
+	if (!keys.every((_, index) => Object.hasOwn(params, String(index + 1)))) {
+		refuse("Parameters must be numbered sequentially, starting from 1");
+	}
+	let bytes = 0;
+	for (const value of Object.values(params)) {
+		bytes += Buffer.byteLength(value);
+		if (!isStorableText(value)) {
+			refuse("Parameters must be valid text without NUL characters");
+		}
+	}
+	if (bytes > PARAMS_BYTES_MAX) {
+		refuse(`Parameters are too large (the limit is ${PARAMS_BYTES_MAX} bytes)`);
+	}
+}
+
+/** PostgreSQL's text holds neither NUL nor half a surrogate pair; the parser would cut or replace them. */
+function isStorableText(text: string): boolean {
+	return !text.includes("\0") && text.isWellFormed();
+}
+
+/** The WHERE clause of the parsed statement. @throws WhereRefusal */
+function whereClauseOf(text: string): unknown {
+	const wrapped = WRAPPER + text;
+	if (Buffer.byteLength(wrapped) > WHERE_BYTES_MAX) {
+		throw new WhereRefusal(`the query is bigger than the maximum size of ${WHERE_BYTES_MAX} bytes`, null);
+	}
+	if (!isStorableText(text)) {
+		throw new WhereRefusal("the text must be valid and without NUL characters", null);
+	}
+	const tokens = scan(wrapped);
+	if (tokens !== null) {
+		checkTokens(tokens, WRAPPER_TOKENS);
+	}
+	return onlyWhere(parseStatement(wrapped));
+}
+
+/** The tokens, or null when the scanner fails: then the parser fails too, and says where. */
+function scan(wrapped: string): ReturnType<typeof scanSync>["tokens"] | null {
+	try {
+		return scanSync(wrapped).tokens;
+	} catch {
+		return null;
+	}
+}
+
+function parseStatement(wrapped: string): unknown {
+	try {
+		return parseSync(wrapped);
+	} catch (error) {
+		if (hasSqlDetails(error)) {
+			// The parser counts characters, from 0 here; at the end of the input it points behind the text.
+			const before = [...wrapped].slice(0, error.sqlDetails?.cursorPosition ?? 0).join("");
+			throw new WhereRefusal(error.message, Buffer.byteLength(before));
+		}
+		throw new WhereRefusal("the expression is too complex", null);
+	}
+}
+
+/** What a bare `SELECT 1 WHERE …` may hold; anything else was smuggled in behind the expression. */
+const STATEMENT_FIELDS = ["targetList", "whereClause", "limitOption", "op"];
+
+function onlyWhere(result: unknown): unknown {
+	const statements = isRecord(result) ? listField(result, "stmts") : [];
+	const [statement] = statements;
+	const body = isRecord(statement) && isRecord(statement["stmt"]) ? statement["stmt"]["SelectStmt"] : undefined;
+	if (statements.length !== 1) {
+		throw new WhereRefusal('unescaped ";" causing statement split', null);
+	}
+	if (
+		!isRecord(body) ||
+		body["whereClause"] === undefined ||
+		body["limitOption"] !== "LIMIT_OPTION_DEFAULT" ||
+		body["op"] !== "SETOP_NONE" ||
+		Object.keys(body).some((field) => !STATEMENT_FIELDS.includes(field))
+	) {
+		throw new WhereRefusal("malformed query ending with SQL clauses", null);
+	}
+	return body["whereClause"];
+}
