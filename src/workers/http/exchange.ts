@@ -1,0 +1,154 @@
+/**
+ * One request and its response: request id, common headers, the moment it ended, and the single place where a head
+ * is written. Owns the clean-up of whatever was acquired for the request; must never be answered twice. Made by the
+ * API server; used by everything that answers.
+ */
+
+import { randomBytes } from "node:crypto";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Logger } from "../../shared/logging.ts";
+import { type FileBody, PieceSource, sendPieces, sendWhole } from "./body-writer.ts";
+import type { Failure } from "./failures.ts";
+import { commonHeaders, errorHeaders, type Headers, requestId } from "./response-headers.ts";
+
+const REQUEST_ID_RANDOM_BYTES = 16;
+
+export class Exchange {
+	readonly request: IncomingMessage;
+	readonly response: ServerResponse;
+	readonly id: string;
+	/** HEAD counts as GET. */
+	readonly method: string;
+	readonly isHead: boolean;
+	readonly #logger: Logger;
+	readonly #common: Headers;
+	readonly #startedMs = performance.now();
+	readonly #isStopping: () => boolean;
+
+	constructor(options: {
+		readonly request: IncomingMessage;
+		readonly response: ServerResponse;
+		readonly logger: Logger;
+		readonly isShapeRoute: boolean;
+		readonly isStopping: () => boolean;
+	}) {
+		const { request, response } = options;
+		this.request = request;
+		this.response = response;
+		this.#logger = options.logger;
+		this.#isStopping = options.isStopping;
+		this.isHead = request.method === "HEAD";
+		this.method = this.isHead ? "GET" : (request.method ?? "GET");
+		this.id = requestId(request.headers["x-request-id"], () => randomBytes(REQUEST_ID_RANDOM_BYTES).toString("hex"));
+		this.#common = commonHeaders(this.id, request.headers.origin, options.isShapeRoute);
+	}
+
+	/** The client is gone or the answer is complete. */
+	get closed(): boolean {
+		return this.response.destroyed || this.response.writableEnded;
+	}
+
+	get stopping(): boolean {
+		return this.#isStopping();
+	}
+
+	/** Runs once, when the response is over, whatever way. */
+	onEnd(release: () => void): void {
+		if (this.response.closed) {
+			release();
+		} else {
+			this.response.once("close", release);
+		}
+	}
+
+	/** Answers with a body at hand; null sends none. */
+	send(status: number, headers: Headers, body: Buffer | string | null): void {
+		if (this.closed || this.response.headersSent) {
+			return;
+		}
+		const length = body === null ? 0 : Buffer.byteLength(body);
+		this.writeHead(status, headers, status === 304 || status === 204 ? null : length);
+		if (this.isHead || body === null || length === 0) {
+			this.response.end();
+		} else {
+			sendWhole(this.response, body);
+		}
+	}
+
+	/** Answers with part of a file. @throws what opening and reading it throw, before the head is sent */
+	async sendFile(status: number, headers: Headers, body: FileBody): Promise<void> {
+		const source = await PieceSource.open(body);
+		try {
+			if (this.closed || this.response.headersSent) {
+				return;
+			}
+			this.writeHead(status, headers, body.prefix.length + body.length + body.suffix.length);
+			if (this.isHead) {
+				this.response.end();
+			} else {
+				await sendPieces(this.response, source);
+			}
+		} finally {
+			await source.close();
+		}
+	}
+
+	/**
+	 * @param contentLength null: none is declared
+	 * @param without common headers to leave out
+	 */
+	writeHead(status: number, headers: Headers, contentLength: number | null, without: readonly string[] = []): void {
+		const all: Record<string, string> = { ...this.#common, ...headers };
+		for (const name of without) {
+			delete all[name];
+		}
+		if (contentLength !== null) {
+			all["content-length"] = String(contentLength);
+		}
+		if (this.#isStopping()) {
+			all["connection"] = "close";
+		}
+		this.response.writeHead(status, all);
+	}
+
+	/** Answers with an error. Once the head is out the connection is dropped instead. */
+	fail(failure: Failure, error: unknown = null): void {
+		this.#log(failure, error);
+		if (this.closed) {
+			return;
+		}
+		if (this.response.headersSent) {
+			this.response.destroy();
+			return;
+		}
+		const headers: Record<string, string> =
+			failure.reason === "internal" || failure.reason === "bad-request" ? {} : { ...errorHeaders(this.method) };
+		if (failure.reason === "bad-request") {
+			headers["content-type"] = "application/json; charset=utf-8";
+		}
+		if (failure.retryAfterSeconds !== null) {
+			headers["retry-after"] = String(failure.retryAfterSeconds);
+		}
+		if (failure.known) {
+			headers["electric-internal-known-error"] = "true";
+		}
+		this.send(failure.status, headers, JSON.stringify(failure.body));
+	}
+
+	#log(failure: Failure, error: unknown): void {
+		const facts = {
+			requestId: this.id,
+			status: failure.status,
+			reason: failure.reason,
+			durationMs: Math.round(performance.now() - this.#startedMs),
+			...(error === null ? {} : { err: error }),
+		};
+		if (failure.unexpected) {
+			this.#logger.error(facts, "a request failed");
+		} else if (failure.status >= 500 && failure.reason !== "admission" && failure.reason !== "stopping") {
+			this.#logger.warn(facts, "a request could not be served");
+		} else {
+			this.#logger.debug(facts, "a request was refused");
+		}
+	}
+}

@@ -1,0 +1,120 @@
+/**
+ * An HTTP thread, put together: the rooms of this directory, wired to the shared table, the announcements of changed
+ * slots, the registrar and main. Owns start and stop order. Made by the thread's entry, and by tests in process.
+ */
+
+import { BroadcastChannel } from "node:worker_threads";
+import type { Config } from "../../shared/config.ts";
+import {
+	HTTP_DIRECTORY_ENTRIES_MAX,
+	HTTP_EXISTING_REQUESTS_MAX,
+	HTTP_INITIAL_REQUESTS_MAX,
+} from "../../shared/limits.ts";
+import type { Logger } from "../../shared/logging.ts";
+import {
+	type HttpControl,
+	type MainControl,
+	type RegistrarShapeControl,
+	type SlotsChanged,
+	slotsChannelName,
+} from "../../shared/messages.ts";
+import type { ShapeTable } from "../../shared/shape-table.ts";
+import { AdminServer } from "./admin-server.ts";
+import { Admission, type AdmissionKind } from "./admission.ts";
+import { ApiServer } from "./api-server.ts";
+import { UniqueTags } from "./etag.ts";
+import { LevelWatch } from "./level-watch.ts";
+import { LogReader } from "./log-reader.ts";
+import { type HttpMeasures, httpGauges, RequestCounters } from "./metrics.ts";
+import { SecretCheck } from "./secret.ts";
+import { ShapeAnswers } from "./shape-answers.ts";
+import { ShapeDirectory } from "./shape-directory.ts";
+import { ShapeResolver } from "./shape-resolver.ts";
+import { SlotWaiters } from "./waiters.ts";
+
+export interface HttpThreadOptions {
+	readonly httpThread: number;
+	readonly config: Config;
+	readonly instanceId: string;
+	readonly table: ShapeTable;
+	readonly registrar: RegistrarShapeControl;
+	readonly main: MainControl;
+	readonly logger: Logger;
+	readonly servesAdmin: boolean;
+	readonly port: number;
+	/** Of the whole service; every thread gets its share. */
+	readonly admissionLimits?: Readonly<Record<AdmissionKind, number>>;
+	readonly readinessWaitMs?: number;
+	readonly resolveWaitMs?: number;
+}
+
+const ADMISSION_LIMITS = { initial: HTTP_INITIAL_REQUESTS_MAX, existing: HTTP_EXISTING_REQUESTS_MAX };
+
+export class HttpThread implements HttpControl {
+	readonly #options: HttpThreadOptions;
+	readonly #api: ApiServer;
+	readonly #admin: AdminServer | null;
+	readonly #measures: HttpMeasures;
+	readonly #changes: BroadcastChannel;
+
+	constructor(options: HttpThreadOptions) {
+		this.#options = options;
+		const { config, table, registrar, logger } = options;
+		const limits = options.admissionLimits ?? ADMISSION_LIMITS;
+		const share = (limit: number): number => Math.ceil(limit / config.httpThreads);
+		const admission = new Admission({ initial: share(limits.initial), existing: share(limits.existing) });
+		const waiters = new SlotWaiters();
+		const reader = new LogReader();
+		const levels = new LevelWatch(table);
+		const counters = new RequestCounters();
+		const directory = new ShapeDirectory(table, registrar, HTTP_DIRECTORY_ENTRIES_MAX);
+		const waits = {
+			...(options.readinessWaitMs === undefined ? {} : { readinessWaitMs: options.readinessWaitMs }),
+			...(options.resolveWaitMs === undefined ? {} : { resolveWaitMs: options.resolveWaitMs }),
+		};
+		this.#measures = { counters, admission, waiters, reader };
+		this.#api = new ApiServer({
+			shape: {
+				config,
+				table,
+				admission,
+				admissionLimits: limits,
+				resolver: new ShapeResolver({ directory, levels, table, ...waits }),
+				reader,
+				waiters,
+				answers: new ShapeAnswers({ config, reader, tags: new UniqueTags(options.httpThread) }),
+			},
+			deletion: { config, table, levels, registrar, ...waits },
+			secret: new SecretCheck(config.secret),
+			logger,
+			counters,
+		});
+		this.#admin = options.servesAdmin
+			? new AdminServer({ config, table, main: options.main, measures: this.#measures, logger })
+			: null;
+		// Before the first request: an announcement that nobody hears is a client that waits its whole time-out.
+		this.#changes = new BroadcastChannel(slotsChannelName(options.instanceId));
+		this.#changes.onmessage = (event) => {
+			waiters.wake((event as unknown as { readonly data: SlotsChanged }).data.slots);
+		};
+	}
+
+	gauges(): Readonly<Record<string, number>> {
+		return httpGauges(this.#measures);
+	}
+
+	/** @throws SluiceError SLUICE_PORT_IN_USE */
+	async listen(): Promise<{ readonly port: number; readonly adminPort: number | null }> {
+		const { config } = this.#options;
+		const shared = config.httpThreads > 1 && process.platform === "linux";
+		const port = await this.#api.listen({ host: config.host, port: this.#options.port, shared });
+		const adminPort = this.#admin === null ? null : await this.#admin.listen();
+		this.#options.logger.info({ host: config.host, port, adminPort }, "listening");
+		return { port, adminPort };
+	}
+
+	async stop(): Promise<void> {
+		await Promise.all([this.#api.stop(), this.#admin?.stop()]);
+		this.#changes.close();
+	}
+}

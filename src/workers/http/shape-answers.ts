@@ -1,0 +1,172 @@
+/**
+ * The successful answers of /v1/shape: which body, which offset, up to date or not, and which LSN the client may
+ * believe. Owns the composed bodies that waiters share. Must never call a response up to date that does not reach
+ * the end of the view it was made from. Called by the shape request. Source: shape-http-api.md 6.4, 6.6, 7, 11.2.
+ */
+
+import type { Config } from "../../shared/config.ts";
+import type { ResolvedShape } from "../../shared/messages.ts";
+import { compareOffsets, type LogOffset } from "../../shared/offset.ts";
+import { nextCursor } from "./cursor.ts";
+import { matchesEtag, shapeEtag, type UniqueTags } from "./etag.ts";
+import type { Exchange } from "./exchange.ts";
+import type { ByteRun, LogReader } from "./log-reader.ts";
+import type { ReadParameters } from "./parameters.ts";
+import { highestSeen } from "./read-plan.ts";
+import { formatPosition, formatRequestOffset } from "./request-offset.ts";
+import { type Headers, shapeAnswerHeaders } from "./response-headers.ts";
+import type { ShapeView } from "./shape-view.ts";
+
+export interface AnswerTarget {
+	readonly exchange: Exchange;
+	readonly parameters: ReadParameters;
+	readonly shape: ResolvedShape;
+}
+
+interface AnswerFacts {
+	/** `electric-offset`. */
+	readonly offset: string;
+	readonly upToDate: boolean;
+	/** False: a response without changes, whose tag is unique. */
+	readonly hasData: boolean;
+}
+
+const PREFIX = Buffer.from("[");
+const SUFFIX = Buffer.from("]");
+
+/** The control message that closes a body which reaches the end of the log. */
+export function upToDateMessage(lsn: bigint): string {
+	return `{"headers":{"control":"up-to-date","global_last_seen_lsn":"${lsn}"}}`;
+}
+
+export class ShapeAnswers {
+	readonly #config: Config;
+	readonly #reader: LogReader;
+	readonly #tags: UniqueTags;
+	/** The body that was last composed around shared bytes. */
+	readonly #composed = new WeakMap<Buffer, { readonly suffix: string; readonly body: Buffer }>();
+
+	constructor(rooms: { readonly config: Config; readonly reader: LogReader; readonly tags: UniqueTags }) {
+		this.#config = rooms.config;
+		this.#reader = rooms.reader;
+		this.#tags = rooms.tags;
+	}
+
+	/** `offset=now`: where the log ends, at once. */
+	now(target: AnswerTarget, plan: { readonly end: LogOffset; readonly lsn: bigint }): void {
+		const facts = { offset: formatPosition(plan.end), upToDate: true, hasData: false };
+		target.exchange.send(200, this.#headers(target, 200, facts), `[${upToDateMessage(plan.lsn)}]`);
+	}
+
+	/** Never up to date, not even the last one: the log follows. */
+	async snapshotChunk(target: AnswerTarget, chunk: number): Promise<void> {
+		const facts = { offset: `0_${chunk}`, upToDate: false, hasData: true };
+		if (this.#sendNotModified(target, facts)) {
+			return;
+		}
+		const run = await this.#reader.readSnapshotChunk(target.shape, chunk);
+		await this.#sendRun(target, facts, { run, suffix: SUFFIX });
+	}
+
+	async log(target: AnswerTarget, view: ShapeView, after: LogOffset): Promise<void> {
+		const answer = await this.#reader.readLog(target.shape, view.log, after);
+		const upToDate = compareOffsets(answer.end, view.log.lastOffset) >= 0;
+		const facts = { offset: formatPosition(answer.end), upToDate, hasData: true };
+		if (this.#sendNotModified(target, facts)) {
+			return;
+		}
+		// A live client resumes at this LSN: it must not be beyond what it got.
+		const lsn = target.parameters.live ? answer.end.tx : maxOf(answer.end.tx, view.processedLsn);
+		const suffix = upToDate ? Buffer.from(`,${upToDateMessage(lsn)}]`) : SUFFIX;
+		await this.#sendRun(target, facts, { run: answer, suffix });
+	}
+
+	/** Nothing after the offset, and the client does not want to wait (or has this answer already). */
+	atEnd(target: AnswerTarget, view: ShapeView, end: LogOffset): void {
+		const facts = { offset: formatPosition(end), upToDate: true, hasData: true };
+		if (!this.#sendNotModified(target, facts)) {
+			const body = `[${upToDateMessage(highestSeen(view))}]`;
+			target.exchange.send(200, this.#headers(target, 200, facts), body);
+		}
+	}
+
+	/** A long-poll without news. */
+	timedOut(target: AnswerTarget, view: ShapeView, end: LogOffset): void {
+		const facts = { offset: formatPosition(end), upToDate: true, hasData: false };
+		target.exchange.send(200, this.#headers(target, 200, facts), `[${upToDateMessage(highestSeen(view))}]`);
+	}
+
+	isNotModified(target: AnswerTarget, end: LogOffset): boolean {
+		const etag = this.#etag(target, { offset: formatPosition(end), upToDate: true, hasData: true });
+		return matchesEtag(target.exchange.request.headers["if-none-match"], etag);
+	}
+
+	#sendNotModified(target: AnswerTarget, facts: AnswerFacts): boolean {
+		if (!matchesEtag(target.exchange.request.headers["if-none-match"], this.#etag(target, facts))) {
+			return false;
+		}
+		target.exchange.send(304, this.#headers(target, 304, facts), null);
+		return true;
+	}
+
+	async #sendRun(
+		target: AnswerTarget,
+		facts: AnswerFacts,
+		body: { readonly run: ByteRun; readonly suffix: Buffer },
+	): Promise<void> {
+		const { run, suffix } = body;
+		const headers = this.#headers(target, 200, facts);
+		if (run.bytes === null) {
+			const { path, position, length } = run;
+			await target.exchange.sendFile(200, headers, { prefix: PREFIX, path, position, length, suffix });
+		} else {
+			target.exchange.send(200, headers, this.#compose(run.bytes, suffix));
+		}
+	}
+
+	/** The same bytes and end give the same buffer, whoever asks. */
+	#compose(bytes: Buffer, suffix: Buffer): Buffer {
+		const suffixText = suffix.toString("latin1");
+		const present = this.#composed.get(bytes);
+		if (present?.suffix === suffixText) {
+			return present.body;
+		}
+		const body = Buffer.concat([PREFIX, bytes, suffix]);
+		this.#composed.set(bytes, { suffix: suffixText, body });
+		return body;
+	}
+
+	#headers(target: AnswerTarget, status: number, facts: AnswerFacts): Headers {
+		const { parameters, shape, exchange } = target;
+		const { live } = parameters;
+		return shapeAnswerHeaders(
+			{
+				method: exchange.method,
+				status,
+				hasHandle: true,
+				initial: parameters.offset.kind === "before-all",
+				live,
+				sse: false,
+				handle: shape.handle,
+				offset: facts.offset,
+				schema: shape.schemaHeader,
+				etag: this.#etag(target, facts),
+				upToDate: facts.upToDate,
+				hasData: facts.hasData,
+				cursor: live ? nextCursor(this.#config.longPollTimeoutMs, Date.now(), parameters.cursor) : "",
+			},
+			this.#config,
+		);
+	}
+
+	#etag(target: AnswerTarget, facts: AnswerFacts): string {
+		const requested = formatRequestOffset(target.parameters.offset);
+		return facts.hasData
+			? shapeEtag(target.shape.handle, requested, facts.offset)
+			: this.#tags.shapeEtag(target.shape.handle, requested, facts.offset);
+	}
+}
+
+function maxOf(left: bigint, right: bigint): bigint {
+	return left > right ? left : right;
+}

@@ -1,0 +1,232 @@
+/**
+ * GET, HEAD and POST of /v1/shape after authentication: admission, body, parameters, resolution, and the loop that
+ * looks at the shape, decides and answers or waits. The order of the steps decides which error wins
+ * (shape-http-api.md 2). Owns no state beyond one request. Called by the API server.
+ */
+
+import type { Config } from "../../shared/config.ts";
+import { SluiceError } from "../../shared/errors.ts";
+import { HTTP_PREPARE_WAIT_MS } from "../../shared/limits.ts";
+import type { ResolvedShape } from "../../shared/messages.ts";
+import type { ShapeTable } from "../../shared/shape-table.ts";
+import { type Admission, admissionRetryAfter, type Permit } from "./admission.ts";
+import type { Exchange } from "./exchange.ts";
+import {
+	admissionRefused,
+	badRequest,
+	describeError,
+	invalidRequest,
+	notPrepared,
+	outOfBounds,
+	stopping,
+} from "./failures.ts";
+import type { LogReader } from "./log-reader.ts";
+import { checkReadRequest, type ReadParameters, renameColumnErrors } from "./parameters.ts";
+import type { Query } from "./query.ts";
+import { planRead, type ReadPlan } from "./read-plan.ts";
+import { readRequestBody } from "./request-body.ts";
+import { refetchHeaders } from "./response-headers.ts";
+import type { ShapeAnswers } from "./shape-answers.ts";
+import type { Resolution, ShapeResolver } from "./shape-resolver.ts";
+import { type ShapeView, viewShape } from "./shape-view.ts";
+import type { SlotWaiters, Waiter } from "./waiters.ts";
+
+export interface ShapeRequestRooms {
+	readonly config: Config;
+	readonly table: ShapeTable;
+	readonly admission: Admission;
+	readonly admissionLimits: Readonly<Record<"initial" | "existing", number>>;
+	readonly resolver: ShapeResolver;
+	readonly reader: LogReader;
+	readonly waiters: SlotWaiters;
+	readonly answers: ShapeAnswers;
+}
+
+const REFETCH_BODY = '[{"headers":{"control":"must-refetch"}}]';
+
+/** Answers the request, errors included; never rejects. */
+export async function serveShape(rooms: ShapeRequestRooms, exchange: Exchange, query: Query): Promise<void> {
+	let failureFields: (errors: Readonly<Record<string, readonly string[]>>) => typeof errors = (errors) => errors;
+	try {
+		const permit = admit(rooms, exchange, query);
+		if (permit === null) {
+			return;
+		}
+		const body =
+			exchange.method === "POST" ? await readRequestBody(exchange.request) : ({ ok: true, hasSubset: false } as const);
+		if (!body.ok) {
+			exchange.fail(badRequest(body.body, body.status));
+			return;
+		}
+		const checked = checkReadRequest(query, body.hasSubset);
+		if (!checked.ok) {
+			exchange.fail(invalidRequest(checked.errors));
+			return;
+		}
+		if (checked.value.columnsFromQueryable) {
+			failureFields = renameColumnErrors;
+		}
+		const resolution = await rooms.resolver.resolve(checked.value, permit);
+		if (exchange.closed) {
+			return;
+		}
+		await answerResolution(rooms, exchange, { parameters: checked.value, permit, resolution });
+	} catch (error) {
+		const invalid = error instanceof SluiceError && error.code === "SLUICE_REQUEST_INVALID";
+		const failure = describeError(error, rooms.table.statusLevel());
+		const errors = invalid ? (failure.body as { errors: Record<string, readonly string[]> }).errors : null;
+		exchange.fail(errors === null ? failure : invalidRequest(failureFields(errors)), error);
+	}
+}
+
+/** Null when the request was refused (and answered). The permit is released when the response is over. */
+function admit(rooms: ShapeRequestRooms, exchange: Exchange, query: Query): Permit | null {
+	const kind = rooms.resolver.admissionKind(query);
+	const permit = rooms.admission.tryAcquire(kind);
+	if (permit === null) {
+		exchange.fail(admissionRefused(kind, rooms.admissionLimits[kind], admissionRetryAfter()));
+		return null;
+	}
+	exchange.onEnd(() => permit.release());
+	return permit;
+}
+
+async function answerResolution(
+	rooms: ShapeRequestRooms,
+	exchange: Exchange,
+	resolved: { readonly parameters: ReadParameters; readonly permit: Permit; readonly resolution: Resolution },
+): Promise<void> {
+	const { parameters, permit, resolution } = resolved;
+	switch (resolution.kind) {
+		case "failure":
+			exchange.fail(resolution.failure);
+			return;
+		case "refused":
+			rooms.admission.countRejection("initial");
+			exchange.fail(admissionRefused("initial", rooms.admissionLimits.initial, admissionRetryAfter()));
+			return;
+		case "redirect":
+			exchange.send(409, refetchHeaders(exchange.method, resolution.handle, rooms.config), REFETCH_BODY);
+			return;
+		case "shape":
+			permit.become("existing");
+			await new ShapeReading(rooms, exchange, { parameters, shape: resolution.shape }).run();
+	}
+}
+
+/** The loop: look, decide, answer or wait for news. */
+class ShapeReading {
+	readonly #rooms: ShapeRequestRooms;
+	readonly #exchange: Exchange;
+	readonly #parameters: ReadParameters;
+	readonly #shape: ResolvedShape;
+	/** End of each kind of wait, once it has begun. */
+	readonly #deadlines = new Map<ReadPlan["kind"], number>();
+
+	constructor(
+		rooms: ShapeRequestRooms,
+		exchange: Exchange,
+		read: { readonly parameters: ReadParameters; readonly shape: ResolvedShape },
+	) {
+		this.#rooms = rooms;
+		this.#exchange = exchange;
+		this.#parameters = read.parameters;
+		this.#shape = read.shape;
+	}
+
+	async run(): Promise<void> {
+		const { waiters, table } = this.#rooms;
+		// Before the first look: what is published in between finds a waiter to wake.
+		const waiter = waiters.subscribe(this.#shape.slot);
+		this.#exchange.onEnd(() => waiter.close());
+		try {
+			let answered = false;
+			while (!answered && !this.#exchange.closed) {
+				const view = viewShape(table, this.#shape);
+				answered = await this.#step(planRead(this.#parameters.offset, view), view, waiter);
+			}
+		} finally {
+			waiter.close();
+		}
+	}
+
+	/** True once the request is answered. */
+	async #step(plan: ReadPlan, view: ShapeView, waiter: Waiter): Promise<boolean> {
+		const { config, answers } = this.#rooms;
+		const target = { exchange: this.#exchange, parameters: this.#parameters, shape: this.#shape };
+		switch (plan.kind) {
+			case "gone":
+				this.#answerGone();
+				return true;
+			case "now":
+				answers.now(target, plan);
+				return true;
+			case "chunk":
+				return this.#read(() => answers.snapshotChunk(target, plan.chunk));
+			case "log":
+				return this.#read(() => answers.log(target, view, plan.after));
+			case "at-end":
+				if (!this.#parameters.live || answers.isNotModified(target, plan.end)) {
+					answers.atEnd(target, view, plan.end);
+					return true;
+				}
+				if (await this.#park(plan.kind, waiter, config.longPollTimeoutMs)) {
+					return false;
+				}
+				answers.timedOut(target, view, plan.end);
+				return true;
+			case "out-of-bounds":
+				if (await this.#park(plan.kind, waiter, config.longPollTimeoutMs / 2)) {
+					return false;
+				}
+				this.#exchange.fail(this.#exchange.stopping ? stopping() : outOfBounds());
+				return true;
+			case "not-ready":
+				if (await this.#park(plan.kind, waiter, HTTP_PREPARE_WAIT_MS)) {
+					return false;
+				}
+				this.#exchange.fail(this.#exchange.stopping ? stopping() : notPrepared());
+				return true;
+		}
+	}
+
+	/**
+	 * Waits for news. False when the time for this kind of wait is over: the caller answers with the view it has,
+	 * which was taken after the time was over.
+	 */
+	async #park(kind: ReadPlan["kind"], waiter: Waiter, timeoutMs: number): Promise<boolean> {
+		const now = performance.now();
+		const deadline = this.#deadlines.get(kind) ?? now + timeoutMs;
+		this.#deadlines.set(kind, deadline);
+		if (now >= deadline || this.#exchange.stopping) {
+			return false;
+		}
+		await waiter.wait(deadline - now);
+		return true;
+	}
+
+	/** Files of a shape that was removed meanwhile may be gone: that is a 409, not an error. */
+	async #read(answer: () => Promise<void>): Promise<boolean> {
+		try {
+			await answer();
+		} catch (error) {
+			if (viewShape(this.#rooms.table, this.#shape).gone && !this.#exchange.response.headersSent) {
+				this.#answerGone();
+				return true;
+			}
+			throw error instanceof SluiceError ? error : fileError(error, this.#shape.handle);
+		}
+		return true;
+	}
+
+	/** No successor is known here: the client's next request finds it. */
+	#answerGone(): void {
+		const { config } = this.#rooms;
+		this.#exchange.send(409, refetchHeaders(this.#exchange.method, null, config), REFETCH_BODY);
+	}
+}
+
+function fileError(cause: unknown, handle: string): SluiceError {
+	const missing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
+	return new SluiceError(missing ? "SLUICE_LOG_CORRUPT" : "SLUICE_DISK_FAILED", { cause, handle });
+}
