@@ -4,6 +4,7 @@
  */
 
 import type { Lsn } from "../src/shared/lsn.ts";
+import type { DelaySummary } from "../src/shared/messages.ts";
 
 /** Backlog: everything was written before the reader starts. Live: it is written while the reader follows. */
 export type Mode = "backlog" | "live";
@@ -42,8 +43,8 @@ export interface SluiceMeasurement {
 	/** As `measuredMs`, until everything was synced and could be acknowledged. */
 	readonly durableMs: number;
 	readonly cpuMsByThread: Readonly<Record<string, number>>;
-	/** Of the main thread's event loop: median of the one-second samples, worst sample, maximum. */
-	readonly mainDelayMs: { readonly p50: number; readonly p99: number; readonly max: number; readonly samples: number };
+	/** Of the main thread's event loop, from the start of streaming to the end of the measurement. */
+	readonly mainDelayMs: DelaySummary;
 	readonly keepaliveGapMs: number;
 	readonly keepaliveIntervalMs: number;
 	readonly idleRssBytes: number;

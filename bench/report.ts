@@ -111,7 +111,7 @@ function formatSluice(rounds: readonly SluiceMeasurement[], rows: number): strin
 	const lines = [
 		`synced after ${seconds(middle((round) => round.durableMs))} (${count((rows * 1_000) / middle((round) => round.durableMs))} rows/s)`,
 		`CPU ms by thread: ${cpu.join(", ")}`,
-		`main loop delay: p50 ${middle((round) => round.mainDelayMs.p50).toFixed(1)} ms, p99 ${worst((round) => round.mainDelayMs.p99).toFixed(1)} ms, max ${worst((round) => round.mainDelayMs.max).toFixed(1)} ms (worst one-second sample of all rounds)`,
+		`main loop delay: p50 ${worst((round) => round.mainDelayMs.p50).toFixed(1)} ms, p99 ${worst((round) => round.mainDelayMs.p99).toFixed(1)} ms, max ${worst((round) => round.mainDelayMs.max).toFixed(1)} ms (worst round)`,
 		`largest keepalive gap ${seconds(worst((round) => round.keepaliveGapMs))} at an interval of ${seconds(worst((round) => round.keepaliveIntervalMs))}; connections ${worst((round) => round.connects)}`,
 		`memory: idle ${mebibytes(middle((round) => round.idleRssBytes))}, peak ${mebibytes(worst((round) => round.peakRssBytes))} (+${mebibytes(worst((round) => round.peakRssBytes - round.idleRssBytes))}); window peak ${mebibytes(worst((round) => round.windowPeakBytes))}, pauses ${count(middle((round) => round.pauses))}`,
 		`batches ${count(middle((round) => round.batches))} (${count(

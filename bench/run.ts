@@ -129,13 +129,17 @@ class Group {
 	}
 }
 
-async function runGroup(
-	options: BenchOptions,
-	postgres: BenchPostgres,
-	directory: string,
-	shapes: number,
-	recvlogical: string | null,
-): Promise<readonly Scenario[]> {
+interface Place {
+	readonly options: BenchOptions;
+	readonly postgres: BenchPostgres;
+	readonly directory: string;
+	readonly recvlogical: string | null;
+	/** What to end at once when the benchmark is interrupted. */
+	readonly running: Set<SluiceReader>;
+}
+
+async function runGroup(shapes: number, place: Place): Promise<readonly Scenario[]> {
+	const { options, postgres } = place;
 	const database = `bench_${shapes}`;
 	const administrator = await postgres.connect("postgres");
 	await administrator.query(`CREATE DATABASE ${database}`).finally(() => administrator.end());
@@ -143,14 +147,16 @@ async function runGroup(
 	let sluice: SluiceReader | null = null;
 	try {
 		await prepareDatabase(sql);
-		const place = { sql, address: postgres.address, database, publication: PUBLICATION };
-		const readers: Reader[] = [new ReplicationReader("coalescing", place), new ReplicationReader("eager", place)];
-		if (recvlogical !== null) {
-			readers.push(new RecvlogicalReader(recvlogical, place));
+		const source = { sql, address: postgres.address, database, publication: PUBLICATION };
+		const readers: Reader[] = [new ReplicationReader("coalescing", source), new ReplicationReader("eager", source)];
+		if (place.recvlogical !== null) {
+			readers.push(new RecvlogicalReader(place.recvlogical, source));
 		}
 		if (options.sluice) {
 			const { workers } = options;
+			const { directory } = place;
 			sluice = new SluiceReader({ sql, databaseUrl: postgres.url(database), database, directory, shapes, workers });
+			place.running.add(sluice);
 			const registrationMs = await sluice.register();
 			print(`${count(shapes)} shapes registered in ${(registrationMs / 1_000).toFixed(1)} s (16 requests at once)\n`);
 			readers.push(sluice);
@@ -169,7 +175,10 @@ async function runGroup(
 		}
 		return scenarios;
 	} finally {
-		sluice?.dispose();
+		if (sluice !== null) {
+			sluice.dispose();
+			place.running.delete(sluice);
+		}
 		await dropSlots(sql).catch((error: unknown) => progress(`slots remain: ${error}`));
 		await sql.end();
 	}
@@ -202,9 +211,13 @@ async function commit(): Promise<string | null> {
 async function bench(options: BenchOptions): Promise<void> {
 	const directory = await mkdtemp(join(tmpdir(), "sluice-bench-"));
 	let postgres: BenchPostgres | null = null;
-	// The server is in a session of its own and a daemon may be anywhere: both are told, and what waits for them fails.
+	const running = new Set<SluiceReader>();
+	// The server is in a session of its own, so no signal of the terminal reaches it; what waits for it then fails.
 	const interrupted = (): void => {
 		progress("interrupted");
+		for (const sluice of running) {
+			sluice.dispose();
+		}
 		void postgres?.stop();
 	};
 	process.once("SIGINT", interrupted);
@@ -225,7 +238,7 @@ async function bench(options: BenchOptions): Promise<void> {
 		print(recvlogical === null ? "no pg_recvlogical on this machine\n" : `pg_recvlogical: ${recvlogical}\n`);
 		const scenarios: Scenario[] = [];
 		for (const shapes of options.shapes) {
-			scenarios.push(...(await runGroup(options, postgres, directory, shapes, recvlogical)));
+			scenarios.push(...(await runGroup(shapes, { options, postgres, directory, recvlogical, running })));
 		}
 		print(formatSummary(scenarios));
 		if (options.jsonFile !== null) {

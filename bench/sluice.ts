@@ -53,7 +53,7 @@ export class SluiceProcess {
 		const log = openSync(settings.logFile, "a");
 		const child = spawn(process.execPath, [entry, "start"], {
 			env: {
-				...process.env,
+				...foreignEnvironment(),
 				DATABASE_URL: settings.databaseUrl,
 				SLUICE_PORT: String(port),
 				SLUICE_ADMIN_PORT: String(adminPort),
@@ -176,6 +176,11 @@ export class SluiceProcess {
 		}
 		throw new Error(`GET /v1/shape?${query} answered ${problem}\n${await this.logTail()}`);
 	}
+}
+
+/** Our environment without what would configure Sluice or reach PostgreSQL's client library. */
+function foreignEnvironment(): NodeJS.ProcessEnv {
+	return Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(SLUICE_|PG|DATABASE_URL)/.test(name)));
 }
 
 interface ShapeResponse {

@@ -4,7 +4,7 @@
  */
 
 import { type Lsn, parseLsn } from "../../src/shared/lsn.ts";
-import type { DelaySummary, Status } from "../../src/shared/messages.ts";
+import type { Status } from "../../src/shared/messages.ts";
 import type { SluiceMeasurement } from "../reader.ts";
 
 /** A status and when its answer was asked for (`performance.now()`). */
@@ -44,18 +44,13 @@ export function summarizeSamples(options: {
 }): SluiceMeasurement {
 	const { before, written, samples } = options;
 	const last = samples.at(-1) ?? written;
-	const delays = distinctDelays(samples);
 	return {
 		durableMs: last.atMs - before.atMs,
 		cpuMsByThread: Object.fromEntries(
 			Object.entries(written.status.cpuMs).map(([name, cpuMs]) => [name, cpuMs - (before.status.cpuMs[name] ?? 0)]),
 		),
-		mainDelayMs: {
-			p50: median(delays.map((delay) => delay.p50)),
-			p99: Math.max(0, ...delays.map((delay) => delay.p99)),
-			max: Math.max(0, ...delays.map((delay) => delay.max)),
-			samples: delays.length,
-		},
+		// Main's own summary covers everything since it first streamed.
+		mainDelayMs: written.status.eventLoopDelayMs["main"] ?? { p50: 0, p99: 0, max: 0 },
 		keepaliveGapMs: last.status.link.keepalive.largestGapMs,
 		keepaliveIntervalMs: last.status.link.keepalive.intervalMs,
 		idleRssBytes: options.idleRssBytes,
@@ -68,22 +63,6 @@ export function summarizeSamples(options: {
 		connects: last.status.link.connects,
 		gauges: sumGauges(last.status),
 	};
-}
-
-/** The same one-second summary is seen by many polls; it counts once. */
-function distinctDelays(samples: readonly Sample[]): readonly DelaySummary[] {
-	const distinct: DelaySummary[] = [];
-	for (const { status } of samples) {
-		const delay = status.eventLoopDelayMs["main"];
-		const previous = distinct.at(-1);
-		if (
-			delay !== undefined &&
-			(previous?.p50 !== delay.p50 || previous.p99 !== delay.p99 || previous.max !== delay.max)
-		) {
-			distinct.push(delay);
-		}
-	}
-	return distinct;
 }
 
 function sumGauges(status: Status): Readonly<Record<string, number>> {
