@@ -11,7 +11,7 @@ export interface Arrival {
 }
 
 export function* everySplit(bytes: Uint8Array): Generator<Arrival> {
-	const piece = (from: number, to: number): Buffer => Buffer.from(bytes.slice(from, to).buffer);
+	const piece = (from: number, to: number): Buffer => Buffer.from(bytes.subarray(from, to));
 	yield { name: "whole", chunks: [piece(0, bytes.length)] };
 	for (let cut = 1; cut < bytes.length; cut += 1) {
 		yield { name: `cut at ${cut}`, chunks: [piece(0, cut), piece(cut, bytes.length)] };
