@@ -1,0 +1,40 @@
+import { expect, it } from "vitest";
+import { afterRead, afterRest, EAGER, PACING, PACING_START } from "../../../../src/main/link/read-pacing.ts";
+
+/** Plays reads of `bytes` at these times, resting as told; answers which of them were followed by a rest. */
+function play(times: readonly number[], bytes = 300, settings = PACING): boolean[] {
+	let state = PACING_START;
+	return times.map((atMs) => {
+		const step = afterRead(state, atMs, bytes, settings);
+		state = step.gather ? afterRest(step.state, atMs + settings.gatherMs) : step.state;
+		return step.gather;
+	});
+}
+
+it("reads at once after quiet", () => {
+	expect(play([0, 10, 25, 1000])).toEqual([false, false, false, false]);
+});
+
+it("does not delay one transaction that comes in a few pieces", () => {
+	expect(play([100, 100.1, 100.2, 100.3])).toEqual([false, false, false, false]);
+});
+
+it("lets bytes gather once reads follow each other", () => {
+	expect(play([0, 0.1, 0.2, 0.3, 0.4])).toEqual([false, false, false, false, true]);
+});
+
+it("goes on gathering while each rest finds bytes waiting", () => {
+	expect(play([0, 0.1, 0.2, 0.3, 0.4, 1.5, 2.6]).slice(4)).toEqual([true, true, true]);
+});
+
+it("reads at once again when a rest was followed by quiet", () => {
+	expect(play([0, 0.1, 0.2, 0.3, 0.4, 50]).at(-1)).toBe(false);
+});
+
+it("does not rest after a read that was large", () => {
+	expect(play([0, 0.1, 0.2, 0.3, 0.4, 0.5], PACING.untilBytes)).not.toContain(true);
+});
+
+it("never rests when eager", () => {
+	expect(play([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6], 300, EAGER)).not.toContain(true);
+});
