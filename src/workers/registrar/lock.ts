@@ -1,0 +1,177 @@
+/**
+ * The stream's advisory lock: one daemon follows one slot. Owns the control connection that holds it, for as
+ * long as the process lives: when the connection is lost it connects again and takes the lock again. Must never
+ * be used for anything else, as a statement that fails or blocks would put the lock at risk. Called by the
+ * registrar. Source: replication.md 4.5 and 8.6.
+ */
+
+import pg from "pg";
+import { SluiceError } from "../../shared/errors.ts";
+import type { Logger } from "../../shared/logging.ts";
+import { backoffMs, waitMs } from "./backoff.ts";
+
+const CONNECT_TIMEOUT_MS = 10_000;
+const BACKOFF = { firstMs: 250, maxMs: 10_000 };
+/** A connection whose other end is gone says nothing by itself: it is asked this often, and given this long. */
+const PROBE_INTERVAL_MS = 10_000;
+const PROBE_TIMEOUT_MS = 10_000;
+
+/** Of the session. The server notices within 5 s when we die while we wait for the lock. */
+const SETTINGS = [
+	"SET statement_timeout = 0",
+	"SET lock_timeout = 0",
+	"SET idle_session_timeout = 0",
+	"SET client_min_messages = warning",
+	"SET client_connection_check_interval = '5s'",
+] as const;
+
+export interface StreamLockOptions {
+	readonly databaseUrl: string;
+	readonly slotName: string;
+	readonly logger: Logger;
+	/** Called when the server begins or ceases to answer. */
+	readonly onReachable: (reachable: boolean) => void;
+}
+
+export class StreamLock {
+	readonly #options: StreamLockOptions;
+	readonly #stop = new AbortController();
+	readonly #waiting = new Set<{ readonly resolve: () => void; readonly reject: (error: Error) => void }>();
+	#running: Promise<void> | null = null;
+	#client: pg.Client | null = null;
+	#held = false;
+	#reachable: boolean | null = null;
+
+	constructor(options: StreamLockOptions) {
+		this.#options = options;
+	}
+
+	get held(): boolean {
+		return this.#held;
+	}
+
+	/** Whether the server answered the last time it was asked. */
+	get reachable(): boolean {
+		return this.#reachable === true;
+	}
+
+	/** Resolves as soon as the lock is held, however long that takes. @throws SluiceError `SLUICE_NOT_ACTIVE` after close */
+	acquire(): Promise<void> {
+		if (this.#stop.signal.aborted) {
+			return Promise.reject(new SluiceError("SLUICE_NOT_ACTIVE"));
+		}
+		this.#running ??= this.#run();
+		if (this.#held) {
+			return Promise.resolve();
+		}
+		return new Promise((resolve, reject) => {
+			this.#waiting.add({ resolve, reject });
+		});
+	}
+
+	/** Gives the lock up with its connection. */
+	async close(): Promise<void> {
+		this.#stop.abort();
+		breakConnection(this.#client);
+		await this.#running;
+		for (const waiter of this.#waiting) {
+			waiter.reject(new SluiceError("SLUICE_NOT_ACTIVE"));
+		}
+		this.#waiting.clear();
+	}
+
+	async #run(): Promise<void> {
+		const { signal } = this.#stop;
+		for (let attempt = 0; !signal.aborted; attempt += 1) {
+			try {
+				await this.#holdOnce(() => {
+					attempt = 0;
+				});
+			} catch (err) {
+				if (!signal.aborted) {
+					this.#options.logger.warn({ err, attempt }, "the control connection failed, connecting again");
+				}
+			}
+			if (!signal.aborted) {
+				this.#report(false);
+				await waitMs(backoffMs(attempt, BACKOFF, Math.random()), signal);
+			}
+		}
+	}
+
+	/** Connects, waits for the lock, holds it until the connection is lost. */
+	async #holdOnce(onHeld: () => void): Promise<void> {
+		const { databaseUrl, slotName, logger } = this.#options;
+		const client = new pg.Client({
+			connectionString: databaseUrl,
+			application_name: "sluice-lock",
+			connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+			keepAlive: true,
+		});
+		const lost = new Promise<void>((resolve) => {
+			client.once("end", resolve);
+			client.once("error", () => resolve());
+		});
+		this.#client = client;
+		try {
+			await client.connect();
+			this.#report(true);
+			for (const setting of SETTINGS) {
+				// Not every platform has client_connection_check_interval, not every version idle_session_timeout.
+				await client.query(setting).catch((err: unknown) => {
+					if (!(err instanceof pg.DatabaseError)) {
+						throw err;
+					}
+					logger.debug({ err, setting }, "the server does not know a session setting");
+				});
+			}
+			await client.query("SELECT pg_catalog.pg_advisory_lock(pg_catalog.hashtext($1))", [slotName]);
+			this.#held = true;
+			onHeld();
+			logger.info({ slotName }, "holding the stream's lock");
+			for (const waiter of this.#waiting) {
+				waiter.resolve();
+			}
+			this.#waiting.clear();
+			await this.#watch(client, lost);
+		} finally {
+			this.#held = false;
+			this.#client = null;
+			breakConnection(client);
+		}
+	}
+
+	async #watch(client: pg.Client, lost: Promise<void>): Promise<void> {
+		const timer = setInterval(() => {
+			const deadline = setTimeout(() => breakConnection(client), PROBE_TIMEOUT_MS);
+			client.query("SELECT 1").then(
+				() => clearTimeout(deadline),
+				() => {
+					clearTimeout(deadline);
+					breakConnection(client);
+				},
+			);
+		}, PROBE_INTERVAL_MS);
+		try {
+			await lost;
+		} finally {
+			clearInterval(timer);
+		}
+	}
+
+	#report(reachable: boolean): void {
+		if (this.#reachable !== reachable) {
+			this.#reachable = reachable;
+			this.#options.onReachable(reachable);
+		}
+	}
+}
+
+/** Ends the connection at once, whatever it waits for. */
+function breakConnection(client: pg.Client | null): void {
+	if (client !== null) {
+		const { stream } = (client as unknown as { readonly connection: { readonly stream: { destroy(): void } } })
+			.connection;
+		stream.destroy();
+	}
+}

@@ -1,0 +1,194 @@
+/**
+ * Makes a table followable: in the publication, REPLICA IDENTITY FULL, and no transaction left over that wrote
+ * to it before that. Owns this readiness, once for each table and membership; must never queue an ALTER TABLE
+ * without a lock timeout, as later readers and writers would queue behind it. Called by shapes, before a shape
+ * is added to a lane. Source: replication.md 4.9 and 5.3.
+ */
+
+import { SluiceError } from "../../shared/errors.ts";
+import type { TableInfo } from "../../shared/shape-definition.ts";
+import { backoffMs, waitMs } from "./backoff.ts";
+import { type Database, type SqlSession, sqlStateOf } from "./database.ts";
+import { displayQualified, quoteQualified } from "./identifiers.ts";
+import { readTableFacts, readWriters, type TableFacts } from "./publication-facts.ts";
+import { planReadiness, type ReadinessPlan } from "./readiness-plan.ts";
+
+/** The longest that the lock attempt may hold up writers that come after it. */
+const LOCK_TIMEOUT_MS = 2_000;
+/** Callers wait this long for a table at most; a client's retry goes on waiting. */
+const READY_BUDGET_MS = 40_000;
+const RETRY_BACKOFF = { firstMs: 500, maxMs: 5_000 };
+const POLL_BACKOFF = { firstMs: 10, maxMs: 250 };
+
+/** lock_not_available, deadlock_detected, internal_error ("tuple concurrently updated"). */
+const RETRIED_STATES = new Set(["55P03", "40P01", "XX000"]);
+
+/** Where it is remembered which memberships were waited for. */
+export interface ReadyMemberships {
+	readyMembership(tableOid: number): string | null;
+	storeReadyMembership(tableOid: number, membership: string): void;
+	clearReadyMemberships(): void;
+}
+
+export class Publication {
+	readonly #database: Database;
+	readonly #memberships: ReadyMemberships;
+	readonly #name: string;
+	readonly #signal: AbortSignal;
+	/** By table oid and partitions: a new partition makes the root not ready. */
+	readonly #ready = new Map<string, Promise<void>>();
+
+	constructor(database: Database, memberships: ReadyMemberships, name: string, signal: AbortSignal) {
+		this.#database = database;
+		this.#memberships = memberships;
+		this.#name = name;
+		this.#signal = signal;
+	}
+
+	/**
+	 * Resolves once every transaction that ends from now on is streamed in full for this table.
+	 * @param needsGenerated the shape selects a generated column
+	 * @throws SluiceError `SLUICE_TABLE_NOT_READY` with `serverMessage` and `statement`, `SLUICE_SNAPSHOT_FAILED`
+	 * when writers did not end in time, `SLUICE_DATABASE_UNAVAILABLE`
+	 */
+	tableReady(table: TableInfo, needsGenerated: boolean): Promise<void> {
+		const key = JSON.stringify([table.oid, table.leafOids, needsGenerated]);
+		const known = this.#ready.get(key);
+		if (known !== undefined) {
+			return known;
+		}
+		const ready = this.#prepare(table, needsGenerated);
+		this.#ready.set(key, ready);
+		ready.catch(() => this.#ready.delete(key));
+		return ready;
+	}
+
+	/** The table left the publication, or its identity changed: start over when it is asked for again. */
+	forget(tableOid: number): void {
+		for (const key of this.#ready.keys()) {
+			if (key.startsWith(`[${tableOid},`)) {
+				this.#ready.delete(key);
+			}
+		}
+	}
+
+	/** Everything may have changed: another slot, another publication, another cluster. */
+	forgetAll(): void {
+		this.#ready.clear();
+		this.#memberships.clearReadyMemberships();
+	}
+
+	async #prepare(table: TableInfo, needsGenerated: boolean): Promise<void> {
+		const deadline = performance.now() + READY_BUDGET_MS;
+		let altered = false;
+		for (let attempt = 0; ; attempt += 1) {
+			const facts = await readTableFacts(this.#database, this.#name, table.oid);
+			const plan = planReadiness(this.#name, table, facts, needsGenerated);
+			if (plan.kind === "refuse") {
+				throw new SluiceError("SLUICE_TABLE_NOT_READY", {
+					serverMessage: plan.serverMessage,
+					statement: plan.statement,
+				});
+			}
+			if (plan.kind === "ready") {
+				const life = `${plan.membership}/${plan.relationOids.join(",")}`;
+				// The lock of our own ALTER has waited for the writers.
+				if (!altered && this.#memberships.readyMembership(table.oid) !== life) {
+					await this.#waitForEarlierWriters(plan.relationOids, deadline);
+				}
+				this.#memberships.storeReadyMembership(table.oid, life);
+				return;
+			}
+			if (attempt > 0) {
+				// Give writers that hold the table now a chance to end before locking behind them again.
+				const pause = backoffMs(attempt, RETRY_BACKOFF, Math.random());
+				await this.#writersGone(facts, Math.min(deadline, performance.now() + pause));
+			}
+			if (performance.now() >= deadline || this.#signal.aborted) {
+				throw lockTimedOut();
+			}
+			altered = await this.#alter(table, plan);
+		}
+	}
+
+	/** Alters the table in one transaction, which its lock makes wait for writers. False: not now, try again. */
+	async #alter(table: TableInfo, plan: Extract<ReadinessPlan, { kind: "alter" }>): Promise<boolean> {
+		try {
+			await this.#database.transaction(async (session) => {
+				await session.query(`SET LOCAL lock_timeout = '${LOCK_TIMEOUT_MS}ms'`);
+				const only = table.kind === "r" ? "ONLY " : "";
+				await session.query(`LOCK TABLE ${only}${quoteQualified(table)} IN ${plan.lockMode} MODE`);
+				for (const statement of plan.statements) {
+					await session.query(statement);
+				}
+				await this.#confirmOid(session, table);
+			});
+			return true;
+		} catch (error) {
+			const state = sqlStateOf(error);
+			if (state === null) {
+				throw error;
+			}
+			// 42710: somebody else added the table between the look and the lock.
+			if (!RETRIED_STATES.has(state) && state !== "42710") {
+				throw new SluiceError("SLUICE_TABLE_NOT_READY", {
+					sqlState: state,
+					serverMessage: error instanceof Error ? error.message : null,
+					statement: plan.statements.join("; "),
+					cause: error,
+				});
+			}
+			return false;
+		}
+	}
+
+	/** The statements name the table; between the look and the lock the name may have gone to another one. */
+	async #confirmOid(session: SqlSession, table: TableInfo): Promise<void> {
+		const [row] = await session.query<{ same: boolean }>("SELECT $1::regclass::oid = $2::oid AS same", [
+			quoteQualified(table),
+			table.oid,
+		]);
+		if (row?.same !== true) {
+			throw new SluiceError("SLUICE_TABLE_NOT_READY", {
+				serverMessage: `Database table ${displayQualified(table)} was replaced by another`,
+				statement: null,
+			});
+		}
+	}
+
+	/**
+	 * Waits, without a lock, for the transactions that write to a table now: one that began to write before the
+	 * table became a member has parts that the stream does not bring.
+	 */
+	async #waitForEarlierWriters(relationOids: readonly number[], deadline: number): Promise<void> {
+		const earlier = await readWriters(this.#database, relationOids);
+		for (let attempt = 0; earlier.size > 0; attempt += 1) {
+			const now = await readWriters(this.#database, relationOids);
+			if (![...earlier].some((holder) => now.has(holder))) {
+				return;
+			}
+			if (performance.now() >= deadline || this.#signal.aborted) {
+				throw lockTimedOut();
+			}
+			await waitMs(backoffMs(attempt, POLL_BACKOFF, Math.random()), this.#signal);
+		}
+	}
+
+	/** Waits until nobody holds the table for writing, or until `until`. */
+	async #writersGone(facts: TableFacts, until: number): Promise<void> {
+		const oids = facts.relations.map((relation) => relation.oid);
+		for (let attempt = 0; performance.now() < until && !this.#signal.aborted; attempt += 1) {
+			if ((await readWriters(this.#database, oids)).size === 0) {
+				return;
+			}
+			await waitMs(backoffMs(attempt, POLL_BACKOFF, Math.random()), this.#signal);
+		}
+	}
+}
+
+function lockTimedOut(): SluiceError {
+	return new SluiceError("SLUICE_SNAPSHOT_FAILED", {
+		sqlState: "55P03",
+		serverMessage: "Snapshot timed out while waiting for a table lock",
+	});
+}

@@ -1,0 +1,119 @@
+/**
+ * Compares, now and then, the shapes with the database: DDL that brought no change to the stream yet, tables
+ * that left the publication, new partitions. Owns the timer and the comparison; must treat "cannot ask" as "no
+ * news". Called by the registrar. Source: replication.md 4.9, F10, F44 to F46.
+ */
+
+import type { Logger } from "../../shared/logging.ts";
+import type { TableInfo } from "../../shared/shape-definition.ts";
+import type { SqlSession } from "./database.ts";
+import { type Inspector, inspect } from "./inspector.ts";
+import type { Publication } from "./publication.ts";
+import { type PublicationFacts, readPublication, readTableFacts } from "./publication-facts.ts";
+import type { Shape } from "./shape-registry.ts";
+import type { Shapes } from "./shapes.ts";
+import { tableDrift } from "./table-drift.ts";
+
+/** A new partition's rows are missing from the root's shapes until it is noticed: look more often. */
+const PARTITIONED_INTERVAL_MS = 10_000;
+/** Every n-th round looks at all tables. */
+const ROUNDS_OF_ALL = 6;
+
+export interface ReconcilerRooms {
+	readonly session: SqlSession;
+	readonly inspector: Inspector;
+	readonly publication: Publication;
+	readonly publicationName: string;
+	readonly shapes: Pick<Shapes, "all" | "remove">;
+	readonly logger: Logger;
+	/** Looks only when this is so: the lock is held. */
+	readonly enabled: () => boolean;
+}
+
+export class Reconciler {
+	readonly #rooms: ReconcilerRooms;
+	#timer: NodeJS.Timeout | null = null;
+	#round = 0;
+	#running: Promise<void> | null = null;
+
+	constructor(rooms: ReconcilerRooms) {
+		this.#rooms = rooms;
+	}
+
+	start(): void {
+		this.#timer = setInterval(() => {
+			this.#round += 1;
+			const all = this.#round % ROUNDS_OF_ALL === 0;
+			this.#running ??= this.check(all ? () => true : (table) => table.kind === "p")
+				.catch((err: unknown) => {
+					this.#rooms.logger.warn({ err }, "the shapes could not be compared with the database");
+				})
+				.finally(() => {
+					this.#running = null;
+				});
+		}, PARTITIONED_INTERVAL_MS);
+		this.#timer.unref();
+	}
+
+	async stop(): Promise<void> {
+		if (this.#timer !== null) {
+			clearInterval(this.#timer);
+		}
+		await this.#running;
+	}
+
+	/** One comparison of the tables that `wanted` names. */
+	async check(wanted: (table: TableInfo) => boolean): Promise<void> {
+		if (!this.#rooms.enabled()) {
+			return;
+		}
+		const byTable = new Map<number, Shape[]>();
+		for (const shape of this.#rooms.shapes.all()) {
+			const { table } = shape.definition;
+			// What is being created has looked at the table itself just now.
+			if (shape.state === "active" && wanted(table)) {
+				const shapes = byTable.get(table.oid);
+				if (shapes === undefined) {
+					byTable.set(table.oid, [shape]);
+				} else {
+					shapes.push(shape);
+				}
+			}
+		}
+		if (byTable.size === 0) {
+			return;
+		}
+		const publication = await readPublication(this.#rooms.session, this.#rooms.publicationName);
+		for (const [oid, shapes] of byTable) {
+			await this.#checkTable(oid, shapes, publication);
+		}
+	}
+
+	async #checkTable(oid: number, shapes: readonly Shape[], publication: PublicationFacts | null): Promise<void> {
+		const { session, publicationName } = this.#rooms;
+		const facts = await readTableFacts(session, publicationName, oid);
+		const [relation] = facts.relations;
+		const inspected =
+			relation === undefined ? null : await inspect(session, { schema: relation.schema, name: relation.name });
+		const followed =
+			publication?.allOperations === true &&
+			facts.membership.membership !== null &&
+			!facts.membership.restricted &&
+			facts.relations.every((each) => each.replicaIdentity === "f");
+		for (const shape of shapes) {
+			const drift = tableDrift(shape.definition, inspected?.table ?? null);
+			if (drift !== null || !followed) {
+				await this.#end(shape, drift ?? "not-followed");
+			}
+		}
+	}
+
+	async #end(shape: Shape, reason: string): Promise<void> {
+		const { inspector, publication, shapes, logger } = this.#rooms;
+		const { table } = shape.definition;
+		logger.info({ handle: shape.handle, table: table.name, reason }, "a shape's table has changed, dropping the shape");
+		inspector.invalidate(table);
+		publication.forget(table.oid);
+		await shapes.remove(shape, "table-changed");
+	}
+}

@@ -1,0 +1,288 @@
+/**
+ * The registrar: data directory, catalogue, lock, position, and the attaching of lanes and HTTP threads. Owns
+ * the order in which its rooms start and stop; must never be on the path of a row. Called by main
+ * (RegistrarControl) through the entry, src/workers/registrar.ts.
+ */
+
+import { join } from "node:path";
+import type { MessagePort } from "node:worker_threads";
+import { must } from "../../shared/assert.ts";
+import { publicationName, slotName } from "../../shared/config.ts";
+import { exposeControl } from "../../shared/control-call.ts";
+import { SluiceError } from "../../shared/errors.ts";
+import { shapesDirectory } from "../../shared/log-layout.ts";
+import type { Logger } from "../../shared/logging.ts";
+import { formatLsn } from "../../shared/lsn.ts";
+import type {
+	LinkFacts,
+	RegistrarControl,
+	RegistrarEvent,
+	RegistrarInit,
+	StoredPosition,
+} from "../../shared/messages.ts";
+import { ShapeTable } from "../../shared/shape-table.ts";
+import { Catalogue } from "./catalogue.ts";
+import { type DataDirectoryLock, lockDataDirectory } from "./data-directory.ts";
+import { Database } from "./database.ts";
+import { Inspector } from "./inspector.ts";
+import { Lanes } from "./lanes.ts";
+import { StreamLock } from "./lock.ts";
+import { existingDirectories, removeOrphans } from "./orphans.ts";
+import { decidePosition } from "./position.ts";
+import { Publication } from "./publication.ts";
+import { Reconciler } from "./reconciler.ts";
+import { ShapeRequests, type WhereParser } from "./shape-request.ts";
+import { Shapes } from "./shapes.ts";
+import { SlotAnnouncer, Slots } from "./slots.ts";
+import { SnapshotPool } from "./snapshots.ts";
+
+export interface RegistrarOptions {
+	readonly init: Pick<RegistrarInit, "config" | "instanceId" | "shapeTable">;
+	readonly whereParser: WhereParser;
+	readonly logger: Logger;
+	readonly onEvent: (event: RegistrarEvent) => void;
+	/** The registrar cannot go on: its thread should end. */
+	readonly onFatal: (error: unknown) => void;
+}
+
+/** What exists between open and stop. */
+interface Opened {
+	readonly directoryLock: DataDirectoryLock;
+	readonly catalogue: Catalogue;
+	readonly database: Database;
+	readonly inspector: Inspector;
+	readonly publication: Publication;
+	readonly snapshots: SnapshotPool;
+	readonly announcer: SlotAnnouncer;
+	readonly shapes: Shapes;
+	readonly lock: StreamLock;
+	readonly reconciler: Reconciler;
+}
+
+export class Registrar implements RegistrarControl {
+	readonly #options: RegistrarOptions;
+	readonly #lanes = new Lanes();
+	readonly #httpPorts: MessagePort[] = [];
+	readonly #stopping = new AbortController();
+	#opened: Opened | null = null;
+	/** Set by reconcilePosition; before it nobody knows whether shapes can be continued or made. */
+	#position: StoredPosition | null = null;
+	#countScheduled = false;
+
+	constructor(options: RegistrarOptions) {
+		this.#options = options;
+	}
+
+	/** Between open and stop. */
+	get shapes(): Shapes {
+		return this.#rooms.shapes;
+	}
+
+	get reconciler(): Reconciler {
+		return this.#rooms.reconciler;
+	}
+
+	// --- RegistrarControl
+
+	async open(): Promise<{ readonly position: StoredPosition | null; readonly shapeCount: number }> {
+		const { config } = this.#options.init;
+		const directoryLock = lockDataDirectory(config.dataDir);
+		let catalogue: Catalogue;
+		try {
+			catalogue = new Catalogue(join(config.dataDir, "catalogue.sqlite"), shapesDirectory(config.dataDir));
+		} catch (error) {
+			directoryLock.release();
+			throw error;
+		}
+		const opened = this.#assemble(directoryLock, catalogue);
+		this.#opened = opened;
+		const existing = existingDirectories(config.dataDir);
+		const stored = catalogue.shapes();
+		const kept = stored.filter((shape) => existing.has(shape.handle));
+		for (const shape of stored.filter((each) => !existing.has(each.handle))) {
+			this.#options.logger.warn({ handle: shape.handle }, "a shape's directory is missing, dropping the shape");
+			await catalogue.removeShape(shape.handle);
+		}
+		opened.shapes.restore(kept);
+		const owned = new Set(kept.map((shape) => shape.handle));
+		const orphans = [...existing].filter((name) => !owned.has(name));
+		void removeOrphans(config.dataDir, orphans, this.#stopping.signal, this.#options.logger);
+		opened.reconciler.start();
+		const position = catalogue.position();
+		this.#options.logger.info({ shapes: kept.length, orphans: orphans.length }, "the catalogue is open");
+		return { position, shapeCount: kept.length };
+	}
+
+	async acquireLock(): Promise<void> {
+		await this.#rooms.lock.acquire();
+	}
+
+	async reconcilePosition(facts: LinkFacts): Promise<{ readonly startLsn: bigint; readonly purged: boolean }> {
+		const { catalogue, shapes, inspector, publication } = this.#rooms;
+		const stored = catalogue.position();
+		const decision = decidePosition(stored, facts);
+		if (decision.purge !== null) {
+			if (shapes.count > 0) {
+				this.#options.logger.warn(
+					{
+						reason: decision.purge,
+						shapes: shapes.count,
+						storedLsn: stored === null ? null : formatLsn(stored.acknowledgedLsn),
+						slotLsn: formatLsn(facts.confirmedFlushLsn),
+					},
+					"the stream has a gap, dropping every shape",
+				);
+			}
+			inspector.clear();
+			publication.forgetAll();
+			// Durable before the position moves: a crash in between must not leave old shapes behind a new position.
+			await shapes.purge();
+		}
+		const { systemIdentifier, timeline, slotName: slot } = facts;
+		this.#position = { systemIdentifier, timeline, slotName: slot, acknowledgedLsn: decision.startLsn };
+		catalogue.storePosition(this.#position);
+		return { startLsn: decision.startLsn, purged: decision.purge !== null };
+	}
+
+	async storeAcknowledged(lsn: bigint): Promise<void> {
+		const position = must(this.#position, "the position is reconciled before anything is acknowledged");
+		if (lsn > position.acknowledgedLsn) {
+			const next = { ...position, acknowledgedLsn: lsn };
+			this.#rooms.catalogue.storePosition(next);
+			this.#position = next;
+		}
+	}
+
+	async attachLane(attachment: {
+		readonly lane: number;
+		readonly control: MessagePort;
+		readonly events: MessagePort;
+	}): Promise<void> {
+		const { shapes } = this.#rooms;
+		const { lane, control, events } = attachment;
+		const connection = this.#lanes.attach(lane, control, events, (event) => shapes.onLaneEvent(event));
+		await shapes.restoreLane(connection);
+	}
+
+	async attachHttp(attachment: { readonly port: MessagePort }): Promise<void> {
+		const { shapes } = this.#rooms;
+		this.#httpPorts.push(attachment.port);
+		exposeControl(
+			{
+				resolveShape: shapes.resolveShape.bind(shapes),
+				findHandle: shapes.findHandle.bind(shapes),
+				deleteShape: shapes.deleteShape.bind(shapes),
+			},
+			attachment.port,
+		);
+	}
+
+	async stop(): Promise<void> {
+		const opened = this.#opened;
+		this.#stopping.abort();
+		if (opened === null) {
+			return;
+		}
+		this.#opened = null;
+		await opened.reconciler.stop();
+		await opened.shapes.stop();
+		for (const port of this.#httpPorts) {
+			port.close();
+		}
+		await opened.snapshots.close();
+		this.#lanes.close();
+		await opened.lock.close();
+		await opened.database.close();
+		opened.announcer.close();
+		opened.catalogue.close();
+		opened.directoryLock.release();
+	}
+
+	// --- assembly
+
+	get #rooms(): Opened {
+		if (this.#opened === null) {
+			throw new SluiceError("SLUICE_NOT_ACTIVE");
+		}
+		return this.#opened;
+	}
+
+	#assemble(directoryLock: DataDirectoryLock, catalogue: Catalogue): Opened {
+		const { init, whereParser, logger, onEvent, onFatal } = this.#options;
+		const { config, instanceId } = init;
+		const { signal } = this.#stopping;
+		const databaseUrl = must(config.databaseUrl, "the registrar is started with a database URL");
+		const database = new Database(databaseUrl, "sluice-registrar");
+		const inspector = new Inspector(database);
+		const publication = new Publication(database, catalogue, publicationName(config), signal);
+		const snapshots = new SnapshotPool(databaseUrl, config.chunkBytes, onFatal);
+		const announcer = new SlotAnnouncer(instanceId);
+		const lock = new StreamLock({
+			databaseUrl,
+			slotName: slotName(config),
+			logger,
+			onReachable: (reachable) => onEvent({ kind: "database", reachable }),
+		});
+		const shapes = new Shapes({
+			table: new ShapeTable(init.shapeTable),
+			announcer,
+			lanes: this.#lanes,
+			publication,
+			snapshots,
+			catalogue,
+			slots: new Slots(),
+			requests: new ShapeRequests(inspector, whereParser),
+			inspector,
+			logger,
+			dataDir: config.dataDir,
+			laneCount: config.workers,
+			obstacle: () => this.#obstacle(lock),
+			onCount: () => this.#announceCount(),
+			signal,
+		});
+		const reconciler = new Reconciler({
+			session: database,
+			inspector,
+			publication,
+			publicationName: publicationName(config),
+			shapes,
+			logger,
+			enabled: () => lock.held && this.#position !== null,
+		});
+		return {
+			directoryLock,
+			catalogue,
+			database,
+			inspector,
+			publication,
+			snapshots,
+			announcer,
+			shapes,
+			lock,
+			reconciler,
+		};
+	}
+
+	/** Why no shape can be made now. */
+	#obstacle(lock: StreamLock): SluiceError | null {
+		if (this.#stopping.signal.aborted) {
+			return new SluiceError("SLUICE_NOT_ACTIVE");
+		}
+		if (!lock.held) {
+			return new SluiceError(lock.reachable ? "SLUICE_NOT_ACTIVE" : "SLUICE_DATABASE_UNAVAILABLE");
+		}
+		return this.#position === null ? new SluiceError("SLUICE_NOT_ACTIVE") : null;
+	}
+
+	#announceCount(): void {
+		if (!this.#countScheduled) {
+			this.#countScheduled = true;
+			setImmediate(() => {
+				this.#countScheduled = false;
+				if (this.#opened !== null) {
+					this.#options.onEvent({ kind: "shapes", count: this.#opened.shapes.count });
+				}
+			});
+		}
+	}
+}

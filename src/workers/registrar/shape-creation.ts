@@ -1,0 +1,142 @@
+/**
+ * The steps from a registered slot to a complete shape: directory, table, lane, snapshot, splice, chunks,
+ * catalogue. Owns their order, which is what makes initial data and stream meet without a hole; must never
+ * decide that a shape exists or is removed. Called by shapes. Source: replication.md 5.4.
+ */
+
+import { mkdir } from "node:fs/promises";
+import { must } from "../../shared/assert.ts";
+import { SluiceError } from "../../shared/errors.ts";
+import type { ShapeAssignment, SnapshotInfo } from "../../shared/shape-definition.ts";
+import { type ShapeTable, SLOT_ACTIVE, SLOT_SNAPSHOTTING } from "../../shared/shape-table.ts";
+import { backoffMs, waitMs } from "./backoff.ts";
+import type { Catalogue } from "./catalogue.ts";
+import type { LaneConnection, Lanes } from "./lanes.ts";
+import type { Publication } from "./publication.ts";
+import type { Shape } from "./shape-registry.ts";
+import { needsGeneratedColumns } from "./shape-request.ts";
+import type { SlotAnnouncer } from "./slots.ts";
+import type { Snapshots } from "./snapshots.ts";
+
+/** A snapshot that cannot be joined to the stream is taken again; how long that may go on. */
+const RETAKE_BUDGET_MS = 45_000;
+const RETAKE_BACKOFF = { firstMs: 100, maxMs: 2_000 };
+
+export interface CreationRooms {
+	readonly table: ShapeTable;
+	readonly announcer: SlotAnnouncer;
+	readonly lanes: Lanes;
+	readonly publication: Publication;
+	readonly snapshots: Snapshots;
+	readonly catalogue: Catalogue;
+}
+
+export class ShapeCreation {
+	readonly #rooms: CreationRooms;
+
+	constructor(rooms: CreationRooms) {
+		this.#rooms = rooms;
+	}
+
+	/**
+	 * Builds the shape. Throws when anything fails; the caller removes what there is then.
+	 * @param onReady called when readers may read
+	 */
+	async build(shape: Shape, onReady: () => void): Promise<void> {
+		const { publication, lanes, catalogue, table } = this.#rooms;
+		await mkdir(shape.directory, { recursive: true });
+		await untilAborted(
+			publication.tableReady(shape.definition.table, needsGeneratedColumns(shape.definition)),
+			shape.abort.signal,
+		);
+		shape.abort.signal.throwIfAborted();
+		const connection = await lanes.ready(shape.lane);
+		shape.connection = connection;
+		await connection.control.addShape(assignmentOf(shape));
+		shape.abort.signal.throwIfAborted();
+		const { chunks, snapshot } = await this.#snapshot(shape, connection, onReady);
+		shape.snapshot = snapshot;
+		table.setSnapshotProgress(shape.slot, chunks, true);
+		this.#rooms.announcer.changed(shape.slot);
+		await catalogue.addShape({
+			handle: shape.handle,
+			identity: shape.identity,
+			definition: shape.definition,
+			schemaHeader: shape.schemaHeader,
+			snapshot,
+			chunks,
+			requests: [...shape.requests],
+		});
+		shape.abort.signal.throwIfAborted();
+		if (lanes.current(shape.lane) !== connection) {
+			throw new SluiceError("SLUICE_NOT_ACTIVE", { lane: shape.lane });
+		}
+		shape.state = "active";
+		table.setState(shape.slot, SLOT_ACTIVE);
+		this.#rooms.announcer.changed(shape.slot);
+	}
+
+	async #snapshot(
+		shape: Shape,
+		connection: LaneConnection,
+		onReady: () => void,
+	): Promise<{ readonly chunks: number; readonly snapshot: SnapshotInfo }> {
+		const { table, announcer, snapshots } = this.#rooms;
+		const deadline = performance.now() + RETAKE_BUDGET_MS;
+		for (let attempt = 0; ; attempt += 1) {
+			let taken: SnapshotInfo | null = null;
+			const result = await snapshots.take({
+				directory: shape.directory,
+				definition: shape.definition,
+				signal: shape.abort.signal,
+				splice: async (snapshot) => {
+					const verdict = await connection.control.spliceSnapshot(shape.slot, snapshot);
+					if (verdict === "spliced" && !shape.abort.signal.aborted) {
+						taken = snapshot;
+						table.setState(shape.slot, SLOT_SNAPSHOTTING);
+						announcer.changed(shape.slot);
+						onReady();
+					}
+					return verdict;
+				},
+				onProgress: (chunks) => {
+					if (shape.state === "creating" && !table.snapshotFinished(shape.slot)) {
+						table.setSnapshotProgress(shape.slot, chunks, false);
+						announcer.changed(shape.slot);
+					}
+				},
+			});
+			shape.abort.signal.throwIfAborted();
+			if (result.kind === "finished") {
+				return { chunks: result.chunks, snapshot: must<SnapshotInfo>(taken, "a finished snapshot was spliced") };
+			}
+			if (performance.now() >= deadline) {
+				throw new SluiceError("SLUICE_SNAPSHOT_FAILED", {
+					sqlState: null,
+					serverMessage: "Snapshot query took too long to start reading from the database",
+				});
+			}
+			await waitMs(backoffMs(attempt, RETAKE_BACKOFF, Math.random()), shape.abort.signal);
+		}
+	}
+}
+
+export function assignmentOf(shape: Shape): ShapeAssignment {
+	return {
+		slot: shape.slot,
+		generation: shape.generation,
+		handle: shape.handle,
+		directory: shape.directory,
+		definition: shape.definition,
+		snapshot: shape.snapshot,
+	};
+}
+
+/** The promise, or the reason of the abort: a removed shape must not wait for somebody's writers. */
+function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+	return new Promise((resolve, reject) => {
+		const aborted = (): void => reject(signal.reason);
+		signal.addEventListener("abort", aborted);
+		promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", aborted));
+	});
+}

@@ -1,0 +1,403 @@
+/**
+ * The life of shapes: finding, creating, opening and removing them. Owns the registry and the registrar's words
+ * of the shape table; one shape for one definition, however many ask at once. Must never be on the path of a
+ * row. Exposed to the HTTP threads (RegistrarShapeControl); called by the registrar and the reconciler.
+ */
+
+import { rm } from "node:fs/promises";
+import { SluiceError } from "../../shared/errors.ts";
+import { shapeDirectory } from "../../shared/log-layout.ts";
+import type { Logger } from "../../shared/logging.ts";
+import type { LaneEvent, RegistrarShapeControl, ResolvedShape, ShapeRequest } from "../../shared/messages.ts";
+import type { ShapeDefinition } from "../../shared/shape-definition.ts";
+import {
+	INVALIDATED_REPLICA_IDENTITY,
+	INVALIDATED_SCHEMA,
+	SLOT_ACTIVE,
+	SLOT_CREATING,
+	SLOT_REMOVED,
+} from "../../shared/shape-table.ts";
+import { backoffMs, waitMs } from "./backoff.ts";
+import type { StoredShape } from "./catalogue.ts";
+import { sqlStateOf } from "./database.ts";
+import type { Inspector } from "./inspector.ts";
+import type { LaneConnection } from "./lanes.ts";
+import { schemaHeader } from "./schema-header.ts";
+import { laneOfShape } from "./shape-assigner.ts";
+import { assignmentOf, type CreationRooms, ShapeCreation } from "./shape-creation.ts";
+import { requestDigest, shapeIdentity } from "./shape-identity.ts";
+import { type Shape, ShapeRegistry } from "./shape-registry.ts";
+import type { ShapeRequests } from "./shape-request.ts";
+import type { Slots } from "./slots.ts";
+
+/** A shape that is removed while a request waits for it is looked for again this often. */
+const RESOLVE_ATTEMPTS = 3;
+const STORAGE_BACKOFF = { firstMs: 100, maxMs: 10_000 };
+
+export interface ShapesRooms extends CreationRooms {
+	readonly slots: Slots;
+	readonly requests: ShapeRequests;
+	readonly inspector: Inspector;
+	readonly logger: Logger;
+	readonly dataDir: string;
+	readonly laneCount: number;
+	/** Null when shapes may be made now, else why not. */
+	readonly obstacle: () => SluiceError | null;
+	readonly onCount: (count: number) => void;
+	/** Aborted when the registrar stops. */
+	readonly signal: AbortSignal;
+}
+
+/** Why a shape is removed; for the log line. */
+export type RemovalReason = "deleted" | "failed" | "purged" | "invalidated" | "lane-died" | "table-changed";
+
+export class Shapes implements RegistrarShapeControl {
+	readonly #rooms: ShapesRooms;
+	readonly #creation: ShapeCreation;
+	readonly #registry = new ShapeRegistry();
+	/** Removals that are not durable yet. */
+	readonly #removing = new Set<Promise<void>>();
+	/** Files on their way out. */
+	readonly #clearing = new Set<Promise<void>>();
+
+	constructor(rooms: ShapesRooms) {
+		this.#rooms = rooms;
+		this.#creation = new ShapeCreation(rooms);
+	}
+
+	get count(): number {
+		return this.#registry.size;
+	}
+
+	all(): readonly Shape[] {
+		return this.#registry.all();
+	}
+
+	/** Puts the shapes of an earlier run into the table. Their logs are opened when somebody asks. */
+	restore(stored: readonly StoredShape[]): void {
+		const { slots, table } = this.#rooms;
+		for (const shape of stored) {
+			const slot = slots.take();
+			const lane = laneOfShape(shape.identity, this.#rooms.laneCount);
+			const generation = table.assign(slot, lane, SLOT_ACTIVE);
+			table.setSnapshotProgress(slot, shape.chunks, true);
+			this.#registry.add({
+				...shape,
+				slot,
+				generation,
+				lane,
+				directory: shapeDirectory(this.#rooms.dataDir, shape.handle),
+				requests: new Set(shape.requests),
+				abort: new AbortController(),
+				ready: Promise.resolve(),
+				built: Promise.resolve(),
+				state: "active",
+				connection: null,
+				opening: null,
+			});
+		}
+		this.#rooms.onCount(this.#registry.size);
+	}
+
+	// --- RegistrarShapeControl
+
+	async resolveShape(request: ShapeRequest): Promise<ResolvedShape> {
+		const digest = requestDigest(request);
+		for (let attempt = 1; ; attempt += 1) {
+			const shape = this.#registry.byRequest(digest) ?? (await this.#findOrCreate(request, digest));
+			try {
+				await shape.ready;
+				return await this.#open(shape);
+			} catch (error) {
+				const gone = error instanceof SluiceError && error.code === "SLUICE_SHAPE_GONE";
+				if (!gone || attempt >= RESOLVE_ATTEMPTS) {
+					throw error;
+				}
+			}
+		}
+	}
+
+	async findHandle(handle: string): Promise<ResolvedShape | null> {
+		const shape = this.#registry.byHandle(handle);
+		if (shape === null) {
+			return null;
+		}
+		try {
+			await shape.ready;
+			return await this.#open(shape);
+		} catch (error) {
+			if (shape.state === "removed") {
+				return null;
+			}
+			throw error;
+		}
+	}
+
+	async deleteShape(request: {
+		readonly definition: ShapeRequest | null;
+		readonly handle: string | null;
+	}): Promise<void> {
+		const { definition, handle } = request;
+		if (definition === null && handle === null) {
+			throw new SluiceError("SLUICE_REQUEST_INVALID", {
+				errors: { handle: ["can't be blank when shape definition is missing"] },
+			});
+		}
+		const shape =
+			definition === null
+				? this.#registry.byHandle(handle ?? "")
+				: (this.#registry.byRequest(requestDigest(definition)) ??
+					this.#registry.byIdentity(shapeIdentity(await this.#rooms.requests.check(definition))));
+		if (shape === null) {
+			throw new SluiceError("SLUICE_SHAPE_UNKNOWN");
+		}
+		if (handle !== null && shape.handle !== handle) {
+			throw new SluiceError("SLUICE_REQUEST_INVALID", { mismatch: true });
+		}
+		await this.remove(shape, "deleted");
+	}
+
+	// --- lanes
+
+	/** A lane has (re)started: gives it its complete shapes; those it was creating are lost with its memory. */
+	async restoreLane(connection: LaneConnection): Promise<void> {
+		const { table, lanes } = this.#rooms;
+		const complete: Shape[] = [];
+		for (const shape of this.#registry.all()) {
+			if (shape.lane !== connection.lane) {
+				continue;
+			}
+			table.repairSequence(shape.slot);
+			shape.opening = null;
+			if (shape.state === "active") {
+				complete.push(shape);
+			} else if (shape.connection !== null) {
+				this.#removeSoon(shape, "lane-died");
+			}
+		}
+		await connection.control.restore(complete.map(assignmentOf));
+		lanes.restored(connection);
+	}
+
+	onLaneEvent(event: LaneEvent): void {
+		const shape = this.#registry.bySlot(event.slot);
+		if (shape === null || shape.generation !== event.generation) {
+			return;
+		}
+		const { table } = shape.definition;
+		if (event.reason === INVALIDATED_SCHEMA || event.reason === INVALIDATED_REPLICA_IDENTITY) {
+			this.#rooms.inspector.invalidate(table);
+			this.#rooms.publication.forget(table.oid);
+		}
+		this.#rooms.logger.info({ handle: shape.handle, reason: event.reason }, "a lane has invalidated a shape");
+		this.#removeSoon(shape, "invalidated");
+	}
+
+	// --- removal
+
+	/** Every shape: there is a gap in the stream. Resolves when the catalogue holds none of them. */
+	async purge(): Promise<void> {
+		for (const shape of this.#registry.all()) {
+			this.#removeSoon(shape, "purged");
+		}
+		await Promise.all(this.#removing);
+	}
+
+	/**
+	 * Readers are told at once. Resolves when the removal is durable; the files go afterwards, and the slot
+	 * rests after them.
+	 */
+	async remove(shape: Shape, reason: RemovalReason): Promise<void> {
+		if (shape.state === "removed") {
+			return;
+		}
+		const removal = this.#remove(shape, reason).finally(() => this.#removing.delete(removal));
+		this.#removing.add(removal);
+		await removal;
+	}
+
+	async #remove(shape: Shape, reason: RemovalReason): Promise<void> {
+		const { table, announcer, catalogue, logger, onCount } = this.#rooms;
+		const wasStored = shape.state === "active";
+		shape.state = "removed";
+		this.#registry.delete(shape);
+		table.setState(shape.slot, SLOT_REMOVED);
+		announcer.changed(shape.slot);
+		shape.abort.abort(new SluiceError("SLUICE_SHAPE_GONE"));
+		onCount(this.#registry.size);
+		logger.debug({ handle: shape.handle, reason, wasStored }, "removing a shape");
+		await shape.built.catch(() => {});
+		await this.#detach(shape);
+		await this.#untilStored(() => catalogue.removeShape(shape.handle));
+		const cleared = this.#clear(shape).finally(() => this.#clearing.delete(cleared));
+		this.#clearing.add(cleared);
+	}
+
+	/** Waits until removed shapes and their files are gone. */
+	async settled(): Promise<void> {
+		await Promise.all(this.#removing);
+		await Promise.all(this.#clearing);
+	}
+
+	/** The registrar stops: ends what is being created; it is started over after the next start. */
+	async stop(): Promise<void> {
+		const creating = this.#registry.all().filter((shape) => shape.state === "creating");
+		for (const shape of creating) {
+			shape.abort.abort(new SluiceError("SLUICE_NOT_ACTIVE"));
+		}
+		await Promise.allSettled(creating.map((shape) => shape.built));
+		await this.settled();
+	}
+
+	#removeSoon(shape: Shape, reason: RemovalReason): void {
+		this.remove(shape, reason).catch((err: unknown) => {
+			this.#rooms.logger.error({ err, handle: shape.handle }, "a shape could not be removed");
+		});
+	}
+
+	async #detach(shape: Shape): Promise<void> {
+		const { lanes, logger } = this.#rooms;
+		try {
+			const connection = await lanes.present(shape.lane);
+			await connection?.control.removeShape(shape.slot);
+		} catch (err) {
+			// The lane has died: its next life is not given this shape.
+			logger.debug({ err, handle: shape.handle }, "the lane did not confirm the removal of a shape");
+		}
+	}
+
+	/** Repeats until the disk takes it: as long as the catalogue names a shape its files must stay. */
+	async #untilStored(change: () => Promise<void>): Promise<void> {
+		const { signal, logger } = this.#rooms;
+		for (let attempt = 0; !signal.aborted; attempt += 1) {
+			try {
+				await change();
+				return;
+			} catch (err) {
+				logger.warn({ err, attempt }, "the catalogue cannot be written, trying again");
+				await waitMs(backoffMs(attempt, STORAGE_BACKOFF, Math.random()), signal);
+			}
+		}
+	}
+
+	async #clear(shape: Shape): Promise<void> {
+		const { slots, logger } = this.#rooms;
+		try {
+			await rm(shape.directory, { recursive: true, force: true });
+		} catch (err) {
+			// The next start removes directories that the catalogue does not name.
+			logger.warn({ err, handle: shape.handle }, "the files of a removed shape cannot be deleted now");
+		}
+		slots.giveBack(shape.slot);
+	}
+
+	// --- creation
+
+	async #findOrCreate(request: ShapeRequest, digest: string): Promise<Shape> {
+		const obstacle = this.#rooms.obstacle();
+		if (obstacle !== null) {
+			throw obstacle;
+		}
+		const definition = await this.#rooms.requests.check(request);
+		const identity = shapeIdentity(definition);
+		const shape = this.#registry.byIdentity(identity) ?? this.#create(identity, definition);
+		if (this.#registry.addRequest(shape, digest) && shape.state === "active") {
+			// Only saves a look at the database after a restart: nobody waits for it.
+			this.#rooms.catalogue.addRequest(digest, shape.handle).catch(() => {});
+		}
+		return shape;
+	}
+
+	#create(identity: string, definition: ShapeDefinition): Shape {
+		const { slots, table, catalogue, announcer, onCount, dataDir, laneCount } = this.#rooms;
+		const slot = slots.take();
+		const lane = laneOfShape(identity, laneCount);
+		const handle = catalogue.newHandle(identity);
+		const ready = Promise.withResolvers<void>();
+		// A failure is also told to those who wait for it; nobody may.
+		ready.promise.catch(() => {});
+		const shape: Shape = {
+			handle,
+			identity,
+			definition,
+			schemaHeader: schemaHeader(definition),
+			slot,
+			generation: table.assign(slot, lane, SLOT_CREATING),
+			lane,
+			directory: shapeDirectory(dataDir, handle),
+			requests: new Set(),
+			abort: new AbortController(),
+			ready: ready.promise,
+			built: Promise.resolve(),
+			state: "creating",
+			snapshot: null,
+			connection: null,
+			opening: null,
+		};
+		this.#registry.add(shape);
+		announcer.changed(slot);
+		onCount(this.#registry.size);
+		shape.built = this.#creation.build(shape, ready.resolve);
+		shape.built.catch((cause: unknown) => {
+			const error = this.#creationError(shape, cause);
+			ready.reject(error);
+			if (shape.state !== "removed") {
+				this.#rooms.logger.warn({ err: error, handle }, "a shape could not be created");
+				this.#removeSoon(shape, "failed");
+			}
+		});
+		return shape;
+	}
+
+	#creationError(shape: Shape, cause: unknown): unknown {
+		if (shape.abort.signal.aborted) {
+			return new SluiceError("SLUICE_SHAPE_GONE");
+		}
+		if (cause instanceof SluiceError && cause.code === "SLUICE_THREAD_GONE") {
+			return new SluiceError("SLUICE_NOT_ACTIVE", { lane: shape.lane, cause });
+		}
+		const sqlState = cause instanceof SluiceError ? cause.context["sqlState"] : sqlStateOf(cause);
+		// undefined_table, undefined_column: what we know of the table is out of date.
+		if (sqlState === "42P01" || sqlState === "42703") {
+			this.#rooms.inspector.invalidate(shape.definition.table);
+		}
+		return cause;
+	}
+
+	// --- opening
+
+	async #open(shape: Shape): Promise<ResolvedShape> {
+		const { table, lanes } = this.#rooms;
+		if (shape.state !== "removed" && !table.logState(shape.slot).opened) {
+			shape.opening ??= lanes
+				.ready(shape.lane)
+				.then((connection) => connection.control.openShape(shape.slot))
+				.finally(() => {
+					shape.opening = null;
+				});
+			await shape.opening.catch((error: unknown) => this.#openFailed(shape, error));
+		}
+		if (shape.abort.signal.aborted) {
+			throw new SluiceError("SLUICE_SHAPE_GONE");
+		}
+		return {
+			handle: shape.handle,
+			slot: shape.slot,
+			generation: shape.generation,
+			directory: shape.directory,
+			schemaHeader: shape.schemaHeader,
+		};
+	}
+
+	#openFailed(shape: Shape, error: unknown): never {
+		if (error instanceof SluiceError && error.code === "SLUICE_LOG_CORRUPT") {
+			this.#rooms.logger.error({ err: error, handle: shape.handle }, "a shape's log is damaged, dropping the shape");
+			this.#removeSoon(shape, "invalidated");
+			throw new SluiceError("SLUICE_SHAPE_GONE", { cause: error });
+		}
+		if (error instanceof SluiceError && error.code === "SLUICE_THREAD_GONE") {
+			throw new SluiceError("SLUICE_NOT_ACTIVE", { lane: shape.lane, cause: error });
+		}
+		throw error;
+	}
+}

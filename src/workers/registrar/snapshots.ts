@@ -1,0 +1,127 @@
+/**
+ * The snapshot pool as the registrar sees it: starts a task, passes its reports on, and hands it the verdict of
+ * the splice. Owns the Piscina pool; must hold nothing of a table. Called by shape-creation.
+ */
+
+import { MessageChannel } from "node:worker_threads";
+import { Piscina } from "piscina";
+import { fromWire, SluiceError } from "../../shared/errors.ts";
+import type { ShapeDefinition, SnapshotInfo } from "../../shared/shape-definition.ts";
+import type { SnapshotInbound, SnapshotOutbound, SnapshotOutcome, SnapshotTask } from "../../shared/snapshot-task.ts";
+import { workerEntry } from "../../shared/thread-entry.ts";
+
+/** COPY and encoding of small shapes wait for the disk and the server; two threads keep two cores busy. */
+const THREADS_MAX = 2;
+/** Each task has a connection of its own: the pool uses eight at most. */
+const TASKS_PER_THREAD = 4;
+const IDLE_TIMEOUT_MS = 30_000;
+
+export interface SnapshotRequest {
+	readonly directory: string;
+	readonly definition: ShapeDefinition;
+	/** Aborted when the shape is removed. */
+	readonly signal: AbortSignal;
+	/** The snapshot exists; whether the stream can be joined to it. */
+	readonly splice: (snapshot: SnapshotInfo) => Promise<"spliced" | "retake">;
+	readonly onProgress: (chunks: number) => void;
+}
+
+export type SnapshotResult = { readonly kind: "finished"; readonly chunks: number } | { readonly kind: "retake" };
+
+export interface Snapshots {
+	/**
+	 * Takes one snapshot.
+	 * @throws SluiceError `SLUICE_SNAPSHOT_FAILED`, `SLUICE_DISK_FULL`, `SLUICE_DISK_FAILED`, `SLUICE_SHAPE_GONE` when aborted
+	 */
+	take(request: SnapshotRequest): Promise<SnapshotResult>;
+	close(): Promise<void>;
+}
+
+export class SnapshotPool implements Snapshots {
+	readonly #databaseUrl: string;
+	readonly #chunkBytes: number;
+	readonly #pool: Piscina<SnapshotTask, SnapshotOutcome>;
+
+	/** @param onFatal a thread cannot be loaded: the pool is dead */
+	constructor(databaseUrl: string, chunkBytes: number, onFatal: (error: unknown) => void) {
+		this.#databaseUrl = databaseUrl;
+		this.#chunkBytes = chunkBytes;
+		this.#pool = new Piscina<SnapshotTask, SnapshotOutcome>({
+			filename: workerEntry("snapshot"),
+			atomics: "disabled",
+			minThreads: 0,
+			maxThreads: THREADS_MAX,
+			concurrentTasksPerWorker: TASKS_PER_THREAD,
+			idleTimeout: IDLE_TIMEOUT_MS,
+			recordTiming: false,
+		});
+		this.#pool.on("error", onFatal);
+	}
+
+	async take(request: SnapshotRequest): Promise<SnapshotResult> {
+		const { port1: port, port2: taskPort } = new MessageChannel();
+		const order = (message: SnapshotInbound): void => port.postMessage(message);
+		let spliceFailure: unknown = null;
+		const splice = async (snapshot: SnapshotInfo): Promise<void> => {
+			try {
+				const verdict = await request.splice(snapshot);
+				order({ kind: verdict === "spliced" ? "go" : "retake" });
+			} catch (error) {
+				spliceFailure = error;
+				order({ kind: "abort" });
+			}
+		};
+		port.on("message", (message: SnapshotOutbound) => {
+			if (message.kind === "started") {
+				void splice(message.snapshot);
+			} else {
+				request.onProgress(message.chunks);
+			}
+		});
+		const abort = (): void => order({ kind: "abort" });
+		request.signal.addEventListener("abort", abort);
+		try {
+			if (request.signal.aborted) {
+				throw new SluiceError("SLUICE_SHAPE_GONE");
+			}
+			const outcome = await this.#run({
+				databaseUrl: this.#databaseUrl,
+				chunkBytes: this.#chunkBytes,
+				directory: request.directory,
+				definition: request.definition,
+				port: taskPort,
+			});
+			if (spliceFailure !== null) {
+				throw spliceFailure;
+			}
+			switch (outcome.kind) {
+				case "finished":
+				case "retake":
+					return outcome;
+				case "aborted":
+					throw new SluiceError("SLUICE_SHAPE_GONE");
+				case "failed":
+					throw fromWire(outcome.error);
+			}
+		} finally {
+			request.signal.removeEventListener("abort", abort);
+			port.close();
+		}
+	}
+
+	async close(): Promise<void> {
+		await this.#pool.destroy();
+	}
+
+	async #run(task: SnapshotTask): Promise<SnapshotOutcome> {
+		try {
+			return await this.#pool.run(task, { transferList: [task.port] });
+		} catch (cause) {
+			throw new SluiceError("SLUICE_SNAPSHOT_FAILED", {
+				sqlState: null,
+				serverMessage: "The snapshot's thread ended unexpectedly",
+				cause,
+			});
+		}
+	}
+}

@@ -1,0 +1,68 @@
+/**
+ * Whether a table still is what a shape was made from. Pure: two descriptions in, the difference out. Owns
+ * which changes end a shape; must err on the side of ending it. Called by the reconciler.
+ * Source: shape-http-api.md 15.
+ */
+
+import type { ColumnInfo, ShapeDefinition, TableInfo } from "../../shared/shape-definition.ts";
+import { columnsOfWhere } from "../../shared/where-tree.ts";
+
+export type Drift = "dropped" | "replaced" | "renamed" | "partitions" | "key" | "columns";
+
+/**
+ * Null when the shape may live on. A column that the shape does not read may come, go and change. NOT NULL may
+ * be added but not dropped: clients were promised that there are no NULLs.
+ */
+export function tableDrift(definition: ShapeDefinition, current: TableInfo | null): Drift | null {
+	const { table } = definition;
+	if (current === null) {
+		return "dropped";
+	}
+	if (current.oid !== table.oid || current.kind !== table.kind) {
+		return "replaced";
+	}
+	if (current.schema !== table.schema || current.name !== table.name) {
+		return "renamed";
+	}
+	if (!sameItems(current.leafOids, table.leafOids)) {
+		return "partitions";
+	}
+	if (!sameItems(keyOf(current), keyOf(table))) {
+		return "key";
+	}
+	if (!definition.columnsGiven && current.columns.length !== table.columns.length) {
+		return "columns";
+	}
+	const now = new Map(current.columns.map((column) => [column.name, column]));
+	const read = new Set([
+		...definition.selectedColumns,
+		...definition.keyColumns,
+		...(definition.where === null ? [] : columnsOfWhere(definition.where.tree)),
+	]);
+	return table.columns.some((column) => read.has(column.name) && columnDiffers(column, now.get(column.name)))
+		? "columns"
+		: null;
+}
+
+function columnDiffers(before: ColumnInfo, now: ColumnInfo | undefined): boolean {
+	return (
+		now === undefined ||
+		now.attributeNumber !== before.attributeNumber ||
+		now.typeOid !== before.typeOid ||
+		now.typmod !== before.typmod ||
+		now.isGenerated !== before.isGenerated ||
+		now.deterministicCollation !== before.deterministicCollation ||
+		(before.notNull && !now.notNull)
+	);
+}
+
+function keyOf(table: TableInfo): readonly string[] {
+	return table.columns
+		.filter((column) => column.primaryKeyIndex !== null)
+		.map((column) => `${column.primaryKeyIndex}:${column.name}`)
+		.sort();
+}
+
+function sameItems(left: readonly unknown[], right: readonly unknown[]): boolean {
+	return left.length === right.length && left.every((item, index) => item === right[index]);
+}
