@@ -7,12 +7,14 @@
 import { WHERE_DEPTH_MAX } from "../../shared/limits.ts";
 import type { ColumnInfo } from "../../shared/shape-definition.ts";
 import type { CaseFolding, CompareOperator, WhereNode } from "../../shared/where-tree.ts";
-import { parseArrayLiteral } from "./array-literal.ts";
+import { arrayItems } from "./array-items.ts";
 import { castExpression } from "./casts.ts";
 import { castTarget, typeOfColumn } from "./column-types.ts";
+import { constant, functionRefusal, signed } from "./constants.ts";
 import {
 	collationAllows,
 	type Expression,
+	isConstant,
 	ParameterTypes,
 	settleUntyped,
 	typedOperand,
@@ -20,10 +22,9 @@ import {
 } from "./expression.ts";
 import { likeNode } from "./like-operator.ts";
 import { compareOperator, comparesEach, equalsAny, NULL_CONDITION, unifyItems } from "./lists.ts";
-import { castLiteral, literalFromText } from "./literal.ts";
 import { pairExpressions } from "./pairing.ts";
 import { shown, shownName, WhereRefusal } from "./refusal.ts";
-import { isRecord, listField, openNode, type SyntaxNode, stringsOf, textField } from "./syntax-node.ts";
+import { listField, openNode, type SyntaxNode, stringsOf, textField } from "./syntax-node.ts";
 
 export interface CheckInput {
 	readonly columns: ReadonlyMap<string, ColumnInfo>;
@@ -257,7 +258,7 @@ class Checker {
 	#plainOperator(node: SyntaxNode, name: string): Expression {
 		const { fields, location } = node;
 		if (fields["lexpr"] === undefined) {
-			return this.#unary(node, name);
+			return signed(name, this.#expression(fields["rexpr"], location), location);
 		}
 		const operator = compareOperator(name);
 		if (operator === null) {
@@ -266,23 +267,6 @@ class Checker {
 		const left = this.#expression(fields["lexpr"], location);
 		const right = this.#expression(fields["rexpr"], location);
 		return condition(this.#compare(left, operator, right, location), location);
-	}
-
-	/** The sign of a number; the grammar has already folded most of them into the constant. */
-	#unary(node: SyntaxNode, name: string): Expression {
-		const argument = name === "-" || name === "+" ? this.#expression(node.fields["rexpr"], node.location) : null;
-		if (argument?.form !== "literal" || argument.literal === null || !/^-?[0-9]/.test(argument.literal.text)) {
-			throw new WhereRefusal(`unknown unary operator ${JSON.stringify(shown(name))}`, node.location);
-		}
-		if (name === "+") {
-			return argument;
-		}
-		const { text, type } = argument.literal;
-		const negated = literalFromText(text.startsWith("-") ? text.slice(1) : `-${text}`, type);
-		if (negated === null || castLiteral(negated, "numeric") === "unknown") {
-			throw new WhereRefusal("Failed to apply function to constant arguments", node.location);
-		}
-		return { ...argument, literal: negated };
 	}
 
 	#compare(left: Expression, operator: CompareOperator, right: Expression, location: number | null): WhereNode {
@@ -364,7 +348,9 @@ class Checker {
 	#anyOrAll(node: SyntaxNode, name: string, isAny: boolean): WhereNode {
 		const { location } = node;
 		const left = this.#expression(node.fields["lexpr"], location);
-		const items = this.#arrayItems(node.fields["rexpr"], location);
+		const items = arrayItems(node.fields["rexpr"], location, this.#parameters, (value, at) =>
+			this.#expression(value, at),
+		);
 		if (name === "=" && isAny) {
 			return items.length === 0 ? comparesEach([], true) : equalsAny(left, items, location, this.#parameters);
 		}
@@ -383,48 +369,6 @@ class Checker {
 		);
 		return comparesEach(nodes, isAny);
 	}
-
-	/** The elements of a constant array. */
-	#arrayItems(value: unknown, outerLocation: number | null): readonly Expression[] {
-		const node = openNode(value, outerLocation);
-		const { fields, location } = node;
-		if (node.tag === "A_ArrayExpr") {
-			const items = listField(fields, "elements").map((element) => this.#expression(element, location));
-			if (!items.every(isConstant)) {
-				throw new WhereRefusal("ARRAY[…] of anything but constants is not supported", location);
-			}
-			return items.length > 1 ? unifyItems(null, items, location) : items;
-		}
-		if (node.tag === "TypeCast") {
-			const target = castTarget(fields["typeName"], location);
-			if (target.isArray) {
-				const element = { type: target.type, isArray: false } as const;
-				return this.#arrayItems(fields["arg"], location).map((item) =>
-					castExpression(item, element, location, this.#parameters),
-				);
-			}
-		}
-		const expression = this.#expression(value, outerLocation);
-		if (expression.form === "column" && expression.column.isArray) {
-			throw new WhereRefusal(
-				`column ${shownName(expression.column.name)} of type ${typeLabel(expression)} can only be tested with IS [NOT] NULL`,
-				expression.location,
-			);
-		}
-		if (expression.form !== "untyped") {
-			throw new WhereRefusal("argument of ANY must be an array", expression.location);
-		}
-		if (expression.text === null) {
-			return [expression];
-		}
-		const elements = parseArrayLiteral(expression.text);
-		if (elements === null) {
-			throw new WhereRefusal(`malformed array literal: ${shown(expression.text)}`, expression.location);
-		}
-		// One parameter may be used once as an array and once as a scalar; PostgreSQL would see two types.
-		const { location: at } = expression;
-		return elements.map((text) => ({ form: "untyped", text, parameter: null, location: at }));
-	}
 }
 
 const NULL_LITERAL: Expression = { form: "untyped", text: null, parameter: null, location: null };
@@ -437,62 +381,6 @@ function constantCondition(text: string | null): WhereNode {
 	return { kind: "constant", value: text === null ? null : text === "t" };
 }
 
-function isConstant(expression: Expression): boolean {
-	return expression.form === "untyped" || expression.form === "literal";
-}
-
 function isUntypedNull(expression: Expression): boolean {
 	return expression.form === "untyped" && expression.text === null;
-}
-
-/** A constant of the grammar. Integers beyond int4 are int8, then numeric, as in PostgreSQL's make_const. */
-function constant(node: SyntaxNode): Expression {
-	const { fields, location } = node;
-	if (fields["isnull"] === true) {
-		return { form: "untyped", text: null, parameter: null, location };
-	}
-	if (isRecord(fields["sval"])) {
-		return { form: "untyped", text: textField(fields["sval"], "sval"), parameter: null, location };
-	}
-	if (isRecord(fields["boolval"])) {
-		const text = fields["boolval"]["boolval"] === true ? "t" : "f";
-		return { form: "literal", type: "bool", literal: { kind: "literal", type: "bool", text }, location };
-	}
-	if (isRecord(fields["ival"])) {
-		const value = fields["ival"]["ival"];
-		const text = String(typeof value === "number" ? value : 0);
-		return { form: "literal", type: "int4", literal: { kind: "literal", type: "int4", text }, location };
-	}
-	if (isRecord(fields["fval"])) {
-		const written = textField(fields["fval"], "fval").replaceAll("_", "");
-		const negative = written.startsWith("-");
-		const unsigned = negative ? written.slice(1) : written;
-		const isPrefixed = /^0[xob]/i.test(unsigned);
-		const decimal = isPrefixed ? BigInt(unsigned).toString() : unsigned;
-		const text = negative ? `-${decimal}` : decimal;
-		const literal = literalFromText(text, "int8") ?? literalFromText(text, "numeric");
-		if (literal === null) {
-			throw new WhereRefusal(`invalid syntax for type numeric: ${shown(text)}`, location);
-		}
-		return { form: "literal", type: literal.type, literal, location };
-	}
-	if (fields["bsval"] !== undefined) {
-		throw new WhereRefusal("BitString values are not supported", location);
-	}
-	throw new WhereRefusal("A_Const is not supported in this context", location);
-}
-
-function functionRefusal(node: SyntaxNode): WhereRefusal {
-	const { fields, location } = node;
-	if (
-		["agg_star", "agg_distinct", "agg_filter", "agg_order", "agg_within_group", "over"].some((field) => field in fields)
-	) {
-		return new WhereRefusal("aggregation is not supported in this context", location);
-	}
-	if (fields["func_variadic"] === true) {
-		return new WhereRefusal("explicit VARIADIC function calls are not currently supported", location);
-	}
-	const path = stringsOf(listField(fields, "funcname")) ?? [];
-	const name = (path[0] === "pg_catalog" ? path.slice(1) : path).map(shownName).join(".");
-	return new WhereRefusal(`unknown or unsupported function ${name}/${listField(fields, "args").length}`, location);
 }

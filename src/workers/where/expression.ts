@@ -130,3 +130,7 @@ function unusableColumn(column: ColumnInfo): string {
 export function collationAllows(column: ColumnInfo, type: ScalarType): boolean {
 	return column.deterministicCollation || !hasCollation(type);
 }
+
+export function isConstant(expression: Expression): boolean {
+	return expression.form === "untyped" || expression.form === "literal";
+}

@@ -1,0 +1,168 @@
+/**
+ * Operands of a comparison: how a column, a constant or a condition becomes a value that can be ordered. Owns the
+ * pairing of comparison and value form; must throw UNEVALUABLE for a text that has no such form. Called by
+ * compile.ts, which owns the logic above.
+ */
+
+import { unreachable } from "../../shared/assert.ts";
+import { LENGTH_NULL, type Tuple } from "../../shared/tuple.ts";
+import type { Comparison, Operand, ScalarType } from "../../shared/where-tree.ts";
+import { endWithoutBlanks, losesBlanks } from "./key-form.ts";
+import { type ColumnBinder, type CompileCondition, FALSE, lengthAt, type Predicate, TRUE, UNKNOWN } from "./truth.ts";
+import {
+	compareExact,
+	compareFloat,
+	compareNumeric,
+	type Exact,
+	readDate,
+	readFloat,
+	readInteger,
+	readNumeric,
+	readTime,
+	readTimestamp,
+	timestampOf,
+	UNEVALUABLE,
+} from "./values.ts";
+
+/** A value of the row, or null for NULL. */
+export type Getter<T> = (tuple: Tuple) => T | null;
+
+/** Below 0, 0, above 0; null when either side is NULL. */
+export interface ValueOrder {
+	(tuple: Tuple): number | null;
+	/** Whether both sides are NULL: only then are they not distinct although they have no order. */
+	readonly bothNull: Predicate;
+}
+
+type Reader<T> = (buffer: Buffer, start: number, length: number) => T;
+
+/** The order of two operands under a comparison. */
+export function orderOf(
+	comparison: Comparison,
+	left: Operand,
+	right: Operand,
+	bind: ColumnBinder,
+	compile: CompileCondition,
+): ValueOrder {
+	const both = <T>(getter: (operand: Operand) => Getter<T>, compare: (left: T, right: T) => number): ValueOrder =>
+		makeOrder(getter(left), getter(right), compare);
+	switch (comparison) {
+		case "float":
+			return both((operand) => floatGetter(operand, bind), compareFloat);
+		case "numeric":
+			return both((operand) => valueGetter(operand, readNumeric, bind), compareNumeric);
+		case "text":
+		case "bpchar":
+		case "uuid":
+			return both(
+				(operand) => bytesGetter(operand, comparison, bind),
+				(first, second) => first.compare(second),
+			);
+		case "boolean":
+			return both((operand) => booleanGetter(operand, bind, compile), compareExact);
+		case "integer":
+		case "date":
+		case "time":
+		case "timestamp":
+		case "timestamptz":
+			return both((operand) => valueGetter(operand, exactReader(comparison, operand), bind), compareExact);
+		default:
+			return unreachable(comparison);
+	}
+}
+
+function makeOrder<T>(left: Getter<T>, right: Getter<T>, compare: (left: T, right: T) => number): ValueOrder {
+	const order = (tuple: Tuple): number | null => {
+		const first = left(tuple);
+		if (first === null) {
+			return null;
+		}
+		const second = right(tuple);
+		return second === null ? null : compare(first, second);
+	};
+	return Object.assign(order, {
+		bothNull: (tuple: Tuple) => (left(tuple) === null && right(tuple) === null ? TRUE : FALSE),
+	});
+}
+
+/** Reads a column where it lies, or a constant once. */
+function valueGetter<T>(operand: Operand, read: Reader<T>, bind: ColumnBinder): Getter<T> {
+	if (operand.kind === "literal") {
+		const bytes = Buffer.from(operand.text, "utf8");
+		const value = read(bytes, 0, bytes.length);
+		return () => value;
+	}
+	if (operand.kind === "condition") {
+		throw UNEVALUABLE;
+	}
+	const position = bind(operand.name);
+	return (tuple) => {
+		const length = lengthAt(tuple, position.index);
+		return length === LENGTH_NULL ? null : read(tuple.buffer, tuple.start[position.index] ?? 0, length);
+	};
+}
+
+function exactReader(
+	comparison: "integer" | "date" | "time" | "timestamp" | "timestamptz",
+	operand: Operand,
+): Reader<Exact> {
+	switch (comparison) {
+		case "integer":
+			return readInteger;
+		case "date":
+			return readDate;
+		case "time":
+			return readTime;
+		case "timestamptz":
+			return (buffer, start, length) => readTimestamp(buffer, start, length, true);
+		case "timestamp":
+			// A date counts as its midnight; the column's own type says in which form its text is.
+			return operand.kind !== "condition" && operand.type === "date"
+				? (buffer, start, length) => timestampOf(readDate(buffer, start, length), 0)
+				: (buffer, start, length) => readTimestamp(buffer, start, length, false);
+	}
+}
+
+function floatGetter(operand: Operand, bind: ColumnBinder): Getter<number> {
+	const types: readonly ScalarType[] =
+		operand.kind === "column" ? [operand.type, ...operand.casts] : operand.kind === "literal" ? [operand.type] : [];
+	const single = types.includes("float4");
+	return valueGetter(operand, (buffer, start, length) => readFloat(buffer, start, length, single), bind);
+}
+
+const LETTER_T = 0x74;
+const LETTER_F = 0x66;
+
+function readBoolean(buffer: Buffer, start: number, length: number): Exact {
+	const byte = buffer[start];
+	if (length !== 1 || (byte !== LETTER_T && byte !== LETTER_F)) {
+		throw UNEVALUABLE;
+	}
+	return byte === LETTER_T ? 1 : 0;
+}
+
+function booleanGetter(operand: Operand, bind: ColumnBinder, compile: CompileCondition): Getter<Exact> {
+	if (operand.kind !== "condition") {
+		return valueGetter(operand, readBoolean, bind);
+	}
+	const predicate = compile(operand.node, bind);
+	return (tuple) => {
+		const truth = predicate(tuple);
+		return truth === UNKNOWN ? null : truth;
+	};
+}
+
+/** The bytes that count: for bpchar, and where a cast drops them, without trailing blanks. */
+export function bytesGetter(
+	operand: Operand,
+	comparison: "text" | "bpchar" | "uuid",
+	bind: ColumnBinder,
+): Getter<Buffer> {
+	const trims = comparison === "bpchar" || (operand.kind === "column" && losesBlanks(operand));
+	return valueGetter(
+		operand,
+		(buffer, start, length) =>
+			buffer.subarray(start, trims ? endWithoutBlanks(buffer, start, start + length) : start + length),
+		bind,
+	);
+}
