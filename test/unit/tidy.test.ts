@@ -37,9 +37,12 @@ function withoutComments(text: string): string {
 }
 
 function importsOf(text: string): string[] {
-	const found = withoutComments(text).matchAll(
-		/(?:^|\n)\s*(?:import|export)\b[^"';]*?\bfrom\s*"([^"]+)"|(?:^|\n)\s*import\s*"([^"]+)"|\bimport\(\s*"([^"]+)"\s*\)/g,
-	);
+	// What a template holds may look like an import and is only text.
+	const found = text
+		.replace(COMMENT_OR_QUOTED, (part) => (/^(?:\/[*/]|`)/.test(part) ? " " : part))
+		.matchAll(
+			/(?:^|\n)\s*(?:import|export)\b[^"';]*?\bfrom\s*"([^"]+)"|(?:^|\n)\s*import\s*"([^"]+)"|\bimport\(\s*"([^"]+)"\s*\)/g,
+		);
 	return Array.from(found, (match) => match[1] ?? match[2] ?? match[3] ?? "");
 }
 

@@ -123,13 +123,16 @@ function localeOptions(version: PostgresVersion): readonly string[] {
 	return process.platform === "linux" ? ["--locale=C.UTF-8"] : ["--locale=C"];
 }
 
-/** The superuser's password, as initdb was given it. */
-export async function superuserPassword(dataDirectory: string): Promise<string | null> {
-	try {
-		return (await readFile(join(dataDirectory, PASSWORD_FILE), "utf8")).trim();
-	} catch {
-		return null;
-	}
+/**
+ * The superuser's URL: with the password that initdb was given when the server trusts nobody. Holds a secret
+ * then: not for logs.
+ */
+export async function superuserUrl(dataDirectory: string, port: number): Promise<string> {
+	const read = (name: string): Promise<string> => readFile(join(dataDirectory, name), "utf8").catch(() => "");
+	const trusts = /\btrust\s*$/m.test(await read("pg_hba.conf"));
+	const password = trusts ? "" : (await read(PASSWORD_FILE)).trim();
+	const credentials = password === "" ? "postgres" : `postgres:${password}`;
+	return `postgresql://${credentials}@127.0.0.1:${port}/postgres`;
 }
 
 /** The port of the last start, so that a URL that somebody noted goes on working; null when there was none. */

@@ -18,7 +18,7 @@ import {
 	lastLines,
 	rememberedPort,
 	serverEnvironment,
-	superuserPassword,
+	superuserUrl,
 	takeOwnership,
 } from "./data-directory.ts";
 import { bindablePort } from "./free-port.ts";
@@ -124,7 +124,7 @@ export class LocalPostgres {
 		this.#launch = launch;
 	}
 
-	/** Superuser `postgres`, database `postgres`. Holds a password when the server asks for one. */
+	/** Superuser `postgres`, database `postgres`. Holds a password when the server asks for one: not for logs. */
 	get url(): string {
 		return this.#url;
 	}
@@ -146,9 +146,7 @@ export class LocalPostgres {
 		if (!(await this.#adopt())) {
 			await this.#startAtSomePort();
 		}
-		const password = this.#launch.readsEverything ? await superuserPassword(this.dataDirectory) : null;
-		const credentials = password === null ? "postgres" : `postgres:${password}`;
-		this.#url = `postgresql://${credentials}@127.0.0.1:${this.#port}/postgres`;
+		this.#url = await superuserUrl(this.dataDirectory, this.#port);
 	}
 
 	/**

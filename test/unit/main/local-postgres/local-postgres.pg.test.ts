@@ -17,6 +17,7 @@ import {
 	startLocalPostgres,
 } from "../../../../src/main/local-postgres/local-postgres.ts";
 import { livenessOf } from "../../../../src/main/local-postgres/postmaster-file.ts";
+import { runningLocalPostgresUrl } from "../../../../src/main/local-postgres/running.ts";
 import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 import { waitFor } from "../../../support/wait-for.ts";
 
@@ -119,6 +120,7 @@ describe.runIf(process.getuid?.() === 0)("below a directory that only root may e
 		const client = new Client({ connectionString: server.url.replace(/:[^:@]*@/, "@") });
 		await expect(client.connect()).rejects.toThrow();
 		await server.restart();
+		expect(await runningLocalPostgresUrl(server.dataDirectory)).toBe(server.url);
 		expect(await query(server, "select 2 as two")).toEqual([{ two: 2 }]);
 		await server.stop();
 	});
