@@ -82,7 +82,12 @@ export class ApiServer {
 			isStopping: () => this.#stopping,
 		});
 		const finished = this.#options.counters.begin(route);
-		exchange.onEnd(() => finished(response.headersSent ? response.statusCode : null));
+		exchange.onEnd(() => {
+			const status = response.headersSent ? response.statusCode : null;
+			finished(status);
+			const { id, reason, durationMs } = exchange;
+			this.#options.logger.debug({ requestId: id, route, status, reason, durationMs }, "a request ended");
+		});
 		if ((request.url ?? "").length > HTTP_HEADER_BYTES_MAX) {
 			exchange.fail(badRequest({ error: "Request URI too long" }, 414));
 			return;

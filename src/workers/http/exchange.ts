@@ -24,6 +24,8 @@ export class Exchange {
 	readonly #common: Headers;
 	readonly #startedMs = performance.now();
 	readonly #isStopping: () => boolean;
+	#reason: string | null = null;
+	#endsConnection = false;
 
 	constructor(options: {
 		readonly request: IncomingMessage;
@@ -40,7 +42,18 @@ export class Exchange {
 		this.isHead = request.method === "HEAD";
 		this.method = this.isHead ? "GET" : (request.method ?? "GET");
 		this.id = requestId(request.headers["x-request-id"], () => randomBytes(REQUEST_ID_RANDOM_BYTES).toString("hex"));
+		// A write that fails is seen by its caller; unheard, the event would end the thread.
+		response.on("error", () => undefined);
 		this.#common = commonHeaders(this.id, request.headers.origin, options.isShapeRoute);
+	}
+
+	/** Why the request failed, in a fixed word. */
+	get reason(): string | null {
+		return this.#reason;
+	}
+
+	get durationMs(): number {
+		return Math.round(performance.now() - this.#startedMs);
 	}
 
 	/** The client is gone or the answer is complete. */
@@ -50,6 +63,11 @@ export class Exchange {
 
 	get stopping(): boolean {
 		return this.#isStopping();
+	}
+
+	/** The response says that the connection ends with it. */
+	endConnection(): void {
+		this.#endsConnection = true;
 	}
 
 	/** Runs once, when the response is over, whatever way. */
@@ -105,7 +123,7 @@ export class Exchange {
 		if (contentLength !== null) {
 			all["content-length"] = String(contentLength);
 		}
-		if (this.#isStopping()) {
+		if (this.#endsConnection || this.#isStopping()) {
 			all["connection"] = "close";
 		}
 		this.response.writeHead(status, all);
@@ -113,6 +131,7 @@ export class Exchange {
 
 	/** Answers with an error. Once the head is out the connection is dropped instead. */
 	fail(failure: Failure, error: unknown = null): void {
+		this.#reason ??= failure.reason;
 		this.#log(failure, error);
 		if (this.closed) {
 			return;
@@ -140,15 +159,13 @@ export class Exchange {
 			requestId: this.id,
 			status: failure.status,
 			reason: failure.reason,
-			durationMs: Math.round(performance.now() - this.#startedMs),
+			durationMs: this.durationMs,
 			...(error === null ? {} : { err: error }),
 		};
 		if (failure.unexpected) {
 			this.#logger.error(facts, "a request failed");
 		} else if (failure.status >= 500 && failure.reason !== "admission" && failure.reason !== "stopping") {
 			this.#logger.warn(facts, "a request could not be served");
-		} else {
-			this.#logger.debug(facts, "a request was refused");
 		}
 	}
 }

@@ -75,13 +75,18 @@ export function slowStart(): Failure {
 	return unavailable(message, 10, "resolve-timeout", true);
 }
 
-export function describeError(error: unknown, level: StatusLevel): Failure {
+/** @param renameFields applied to messages about the definition */
+export function describeError(
+	error: unknown,
+	level: StatusLevel,
+	renameFields: (errors: FieldErrors) => FieldErrors = (errors) => errors,
+): Failure {
 	if (!(error instanceof SluiceError)) {
 		return unexpected();
 	}
 	switch (error.code) {
 		case "SLUICE_REQUEST_INVALID":
-			return invalidRequest(fieldErrors(error.context["errors"]));
+			return invalidRequest(renameFields(fieldErrors(error.context["errors"])));
 		case "SLUICE_DATABASE_UNAVAILABLE":
 			return unavailable(ERROR_TABLE.SLUICE_DATABASE_UNAVAILABLE.message, 1, error.code, false);
 		case "SLUICE_SNAPSHOT_FAILED":

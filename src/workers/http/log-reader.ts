@@ -50,6 +50,7 @@ export class LogReader {
 	readonly #segmentEnds = new Map<number, SegmentEnds>();
 	readonly #shared = new Map<string, SharedRead>();
 	#sharedBytes = 0;
+	#sweep: NodeJS.Timeout | null = null;
 	#sharedHits = 0;
 	#reads = 0;
 
@@ -169,6 +170,7 @@ export class LogReader {
 		const answer = read();
 		const entry: SharedRead = { answer, expiresMs: now + HTTP_SHARED_READ_TTL_MS, bytes: 0 };
 		this.#shared.set(key, entry);
+		this.#sweepLater();
 		try {
 			const result = await answer;
 			if (this.#shared.get(key) === entry) {
@@ -179,6 +181,18 @@ export class LogReader {
 		} catch (error) {
 			this.#forget(key, entry);
 			throw error;
+		}
+	}
+
+	/** Nothing stays when requests stop coming. */
+	#sweepLater(): void {
+		if (this.#sweep === null && this.#shared.size > 0) {
+			this.#sweep = setTimeout(() => {
+				this.#sweep = null;
+				this.#expire(performance.now());
+				this.#sweepLater();
+			}, HTTP_SHARED_READ_TTL_MS);
+			this.#sweep.unref();
 		}
 	}
 

@@ -23,6 +23,8 @@ export interface ReadParameters {
 	readonly offset: RequestOffset;
 	/** Null also when the offset is -1 or now: the handle is discarded then. */
 	readonly handle: string | null;
+	/** As given: it tells a client that was here before from a new one. */
+	readonly givenHandle: string | null;
 	readonly live: boolean;
 	readonly sse: boolean;
 	readonly cursor: string;
@@ -79,6 +81,7 @@ export function checkReadRequest(query: Query, bodyHasSubset: boolean): Checked<
 			columnsFromQueryable: definition.columnsFromQueryable,
 			offset,
 			handle: atPosition ? handle : null,
+			givenHandle: handle,
 			live,
 			sse,
 			cursor: typeof cursor === "string" ? cursor : "",

@@ -46,7 +46,7 @@ const REFETCH_BODY = '[{"headers":{"control":"must-refetch"}}]';
 
 /** Answers the request, errors included; never rejects. */
 export async function serveShape(rooms: ShapeRequestRooms, exchange: Exchange, query: Query): Promise<void> {
-	let failureFields: (errors: Readonly<Record<string, readonly string[]>>) => typeof errors = (errors) => errors;
+	let parameters: ReadParameters | null = null;
 	try {
 		const permit = admit(rooms, exchange, query);
 		if (permit === null) {
@@ -55,6 +55,9 @@ export async function serveShape(rooms: ShapeRequestRooms, exchange: Exchange, q
 		const body =
 			exchange.method === "POST" ? await readRequestBody(exchange.request) : ({ ok: true, hasSubset: false } as const);
 		if (!body.ok) {
+			if (body.endsConnection) {
+				exchange.endConnection();
+			}
 			exchange.fail(badRequest(body.body, body.status));
 			return;
 		}
@@ -63,19 +66,15 @@ export async function serveShape(rooms: ShapeRequestRooms, exchange: Exchange, q
 			exchange.fail(invalidRequest(checked.errors));
 			return;
 		}
-		if (checked.value.columnsFromQueryable) {
-			failureFields = renameColumnErrors;
-		}
-		const resolution = await rooms.resolver.resolve(checked.value, permit);
+		parameters = checked.value;
+		const resolution = await rooms.resolver.resolve(parameters, permit);
 		if (exchange.closed) {
 			return;
 		}
-		await answerResolution(rooms, exchange, { parameters: checked.value, permit, resolution });
+		await answerResolution(rooms, exchange, { parameters, permit, resolution });
 	} catch (error) {
-		const invalid = error instanceof SluiceError && error.code === "SLUICE_REQUEST_INVALID";
-		const failure = describeError(error, rooms.table.statusLevel());
-		const errors = invalid ? (failure.body as { errors: Record<string, readonly string[]> }).errors : null;
-		exchange.fail(errors === null ? failure : invalidRequest(failureFields(errors)), error);
+		const renames = parameters?.columnsFromQueryable === true;
+		exchange.fail(describeError(error, rooms.table.statusLevel(), renames ? renameColumnErrors : undefined), error);
 	}
 }
 

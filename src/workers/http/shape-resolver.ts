@@ -55,7 +55,7 @@ export class ShapeResolver {
 
 	/** @throws SluiceError as RegistrarShapeControl.resolveShape */
 	async resolve(parameters: ReadParameters, permit: Permit): Promise<Resolution> {
-		const { definition, handle } = parameters;
+		const { definition, handle, givenHandle } = parameters;
 		const key = definitionKey(definition);
 		const known = this.#directory.knownDefinition(key);
 		if (known !== null) {
@@ -63,7 +63,7 @@ export class ShapeResolver {
 		}
 		const deadline = performance.now() + this.#readinessWaitMs;
 		if (permit.kind === "existing") {
-			const found = await this.#findHandle(handle, deadline);
+			const found = await this.#findHandle(givenHandle, deadline);
 			if (found === "unready") {
 				return { kind: "failure", failure: notReady(this.#table.statusLevel()) };
 			}
