@@ -13,7 +13,7 @@ import type { Flow } from "./flow/flow.ts";
 import { type LinkEvents, type LinkOptions, ReplicationLink } from "./link/stream.ts";
 
 export interface ReplicationOptions {
-	readonly link: Omit<LinkOptions, "log">;
+	readonly link: Omit<LinkOptions, "log" | "discardSlot" | "signal">;
 	readonly flow: Flow;
 	readonly reconcile: (facts: LinkFacts) => Promise<{ readonly startLsn: bigint; readonly purged: boolean }>;
 	readonly storeAcknowledged: (lsn: bigint) => Promise<void>;
@@ -46,7 +46,7 @@ export class Replication {
 	#lastError: SluiceError | null = null;
 	#epoch = 0;
 	#connects = 0;
-	#stopping = false;
+	readonly #stop = new AbortController();
 	#stopWaiting: () => void = () => undefined;
 	#running: Promise<void> = Promise.resolve();
 	/** Sums over earlier connections. */
@@ -84,13 +84,13 @@ export class Replication {
 
 	/** Reads nothing more; what was received goes on to the lanes. */
 	stopReading(): void {
-		this.#stopping = true;
+		this.#stop.abort();
 		this.#options.flow.setReason("shutdown", true);
 	}
 
 	/** Sends what became durable, closes the link, ends the loop. */
 	async stop(): Promise<void> {
-		this.#stopping = true;
+		this.#stop.abort();
 		await this.#acknowledgement.settle();
 		const link = this.#link;
 		this.#stopWaiting();
@@ -125,10 +125,10 @@ export class Replication {
 
 	async #run(): Promise<void> {
 		let attempt = 0;
-		while (!this.#stopping) {
+		while (!this.#stop.signal.aborted) {
 			const startedMs = performance.now();
 			const error = await this.#connectAndStream();
-			if (this.#stopping) {
+			if (this.#stop.signal.aborted) {
 				return;
 			}
 			this.#lastError = error;
@@ -156,8 +156,17 @@ export class Replication {
 		this.#stopWaiting = () => ended(new SluiceError("SLUICE_LINK_CLOSED"));
 		let link: ReplicationLink | null = null;
 		try {
-			link = await ReplicationLink.connect({ ...this.#options.link, log }, this.#events(ended));
-			if (this.#stopping) {
+			link = await ReplicationLink.connect(
+				{
+					...this.#options.link,
+					// A slot whose stream has a gap is replaced; the registrar then drops what was built on it.
+					discardSlot: this.#lastError?.code === "SLUICE_SLOT_LOST",
+					signal: this.#stop.signal,
+					log,
+				},
+				this.#events(ended),
+			);
+			if (this.#stop.signal.aborted) {
 				await link.close();
 				return new SluiceError("SLUICE_LINK_CLOSED");
 			}
