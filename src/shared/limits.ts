@@ -35,8 +35,6 @@ export const READ_BUFFER_BYTES = 256 * KIB;
 export const READ_GATHER_MS = 1;
 export const READ_GATHER_SOON_MS = 2;
 export const READ_GATHER_STREAK = 4;
-/** A read of this size needs no rest before the next one. */
-export const READ_GATHER_UNTIL_BYTES = 128 * KIB;
 
 /** A lane syncs what it wrote and moves its durable LSN this often. */
 export const CHECKPOINT_INTERVAL_MS = 1_000;

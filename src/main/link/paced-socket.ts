@@ -16,6 +16,7 @@ export interface SocketEvents {
 }
 
 export class PacedSocket {
+	readonly #raw: RawSocket;
 	readonly #socket: Socket;
 	readonly #events: SocketEvents;
 	readonly #settings: PacingSettings;
@@ -29,13 +30,14 @@ export class PacedSocket {
 
 	/** Takes the socket over; reading begins at once. */
 	constructor(raw: RawSocket, settings: PacingSettings, events: SocketEvents) {
+		this.#raw = raw;
 		this.#socket = raw.socket;
 		this.#settings = settings;
 		this.#events = events;
-		raw.takeReads((chunk) => this.#onRead(chunk));
 		this.#socket.on("error", (error: Error) => this.#finish(error));
 		this.#socket.on("end", () => this.#finish(null));
 		this.#socket.on("close", () => this.#finish(null));
+		raw.takeReads((chunk) => this.#onRead(chunk));
 		if (this.#socket.destroyed) {
 			queueMicrotask(() => this.#finish(null));
 		}
@@ -52,7 +54,7 @@ export class PacedSocket {
 	/** The caller wants no more reads for now. Idempotent. */
 	hold(): void {
 		this.#held = true;
-		this.#socket.pause();
+		this.#raw.pauseReads();
 	}
 
 	/** The caller wants reads again. Idempotent. */
@@ -81,7 +83,7 @@ export class PacedSocket {
 			this.#stopResting();
 			this.#held = false;
 			this.#socket.end(bytes);
-			this.#socket.resume();
+			this.#raw.resumeReads();
 			await closed;
 			clearTimeout(timer);
 		}
@@ -102,7 +104,8 @@ export class PacedSocket {
 		this.#reads += 1;
 		this.#receivedBytes += chunk.length;
 		this.#events.read(chunk);
-		const { state, gather } = afterRead(this.#pacing, performance.now(), chunk.length, this.#settings);
+		const full = chunk.length >= this.#raw.fullReadBytes;
+		const { state, gather } = afterRead(this.#pacing, performance.now(), full, this.#settings);
 		this.#pacing = state;
 		if (gather && !this.#gone && !this.#resting) {
 			this.#startResting();
@@ -111,7 +114,7 @@ export class PacedSocket {
 
 	#startResting(): void {
 		this.#resting = true;
-		this.#socket.pause();
+		this.#raw.pauseReads();
 		if (this.#rest === null) {
 			this.#rest = setTimeout(() => this.#onRested(), this.#settings.gatherMs);
 		} else {
@@ -135,7 +138,7 @@ export class PacedSocket {
 	#readOn(): void {
 		if (!this.#held && !this.#resting && !this.#gone) {
 			this.#pacing = afterRest(this.#pacing, performance.now());
-			this.#socket.resume();
+			this.#raw.resumeReads();
 		}
 	}
 

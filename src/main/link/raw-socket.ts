@@ -13,8 +13,14 @@ export type ReadSink = (chunk: Buffer) => void;
 
 export interface RawSocket {
 	readonly socket: Socket;
+	/** A read of this size is worth its cost: nothing is won by letting more bytes gather. */
+	readonly fullReadBytes: number;
 	/** From now on reads go to `sink` instead of `data` listeners. */
 	takeReads(sink: ReadSink): void;
+	/** No read reaches the sink after this. Idempotent. */
+	pauseReads(): void;
+	/** Reads reach the sink again, soon, never during the call. Idempotent. */
+	resumeReads(): void;
 }
 
 /** A plain TCP (or Unix) socket, not yet connected. */
@@ -37,20 +43,47 @@ export function openRawSocket(): RawSocket {
 	});
 	return {
 		socket,
+		fullReadBytes: READ_BUFFER_BYTES / 2,
 		takeReads(taken) {
 			socket.removeAllListeners("data");
 			sink = taken;
 		},
+		pauseReads: () => socket.pause(),
+		resumeReads: () => socket.resume(),
 	};
 }
 
-/** A socket that pg has wrapped in TLS: decrypted bytes come as ordinary `data` events, 16 KiB each at most. */
+/**
+ * A socket that pg has wrapped in TLS. Read by asking, not by `data` events: a paused stream would hand over the
+ * small pieces that it kept one by one, `read()` gives all of them at once. The stream stops the kernel reads when
+ * its own queue is full.
+ */
 export function wrapTlsSocket(socket: Socket): RawSocket {
+	let sink: ReadSink | null = null;
+	let paused = false;
+	const drain = (): void => {
+		while (!paused) {
+			const chunk: unknown = socket.read();
+			if (!(chunk instanceof Buffer)) {
+				return;
+			}
+			sink?.(chunk);
+		}
+	};
 	return {
 		socket,
+		fullReadBytes: socket.readableHighWaterMark / 2,
 		takeReads(taken) {
 			socket.removeAllListeners("data");
-			socket.on("data", taken);
+			sink = taken;
+			socket.on("readable", drain);
+		},
+		pauseReads() {
+			paused = true;
+		},
+		resumeReads() {
+			paused = false;
+			queueMicrotask(drain);
 		},
 	};
 }

@@ -5,12 +5,7 @@
  * Called by the paced socket after each read.
  */
 
-import {
-	READ_GATHER_MS,
-	READ_GATHER_SOON_MS,
-	READ_GATHER_STREAK,
-	READ_GATHER_UNTIL_BYTES,
-} from "../../shared/limits.ts";
+import { READ_GATHER_MS, READ_GATHER_SOON_MS, READ_GATHER_STREAK } from "../../shared/limits.ts";
 
 export interface PacingSettings {
 	/** How long reading rests. */
@@ -19,15 +14,12 @@ export interface PacingSettings {
 	readonly soonMs: number;
 	/** Reads that follow each other before gathering begins: one transaction alone comes in a few pieces. */
 	readonly streak: number;
-	/** A read of at least this size needs no gathering: the buffer is already worth a read. */
-	readonly untilBytes: number;
 }
 
 export const PACING: PacingSettings = {
 	gatherMs: READ_GATHER_MS,
 	soonMs: READ_GATHER_SOON_MS,
 	streak: READ_GATHER_STREAK,
-	untilBytes: READ_GATHER_UNTIL_BYTES,
 };
 
 /** Reads at once, always. For measurements and tests. */
@@ -42,17 +34,17 @@ export interface PacingState {
 
 export const PACING_START: PacingState = { streak: 0, openSinceMs: Number.NEGATIVE_INFINITY };
 
-/** What follows a read of `bytes` at `nowMs`: the new state, and whether reading rests now. */
+/** What follows a read at `nowMs`: the new state, and whether reading rests now. A full read needs no rest. */
 export function afterRead(
 	state: PacingState,
 	nowMs: number,
-	bytes: number,
+	full: boolean,
 	settings: PacingSettings,
 ): { readonly state: PacingState; readonly gather: boolean } {
 	const streak = nowMs - state.openSinceMs <= settings.soonMs ? state.streak + 1 : 0;
 	return {
 		state: { streak, openSinceMs: nowMs },
-		gather: streak >= settings.streak && bytes < settings.untilBytes,
+		gather: streak >= settings.streak && !full,
 	};
 }
 

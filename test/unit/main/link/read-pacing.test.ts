@@ -1,11 +1,11 @@
 import { expect, it } from "vitest";
 import { afterRead, afterRest, EAGER, PACING, PACING_START } from "../../../../src/main/link/read-pacing.ts";
 
-/** Plays reads of `bytes` at these times, resting as told; answers which of them were followed by a rest. */
-function play(times: readonly number[], bytes = 300, settings = PACING): boolean[] {
+/** Plays reads at these times, resting as told; answers which of them were followed by a rest. */
+function play(times: readonly number[], full = false, settings = PACING): boolean[] {
 	let state = PACING_START;
 	return times.map((atMs) => {
-		const step = afterRead(state, atMs, bytes, settings);
+		const step = afterRead(state, atMs, full, settings);
 		state = step.gather ? afterRest(step.state, atMs + settings.gatherMs) : step.state;
 		return step.gather;
 	});
@@ -31,10 +31,10 @@ it("reads at once again when a rest was followed by quiet", () => {
 	expect(play([0, 0.1, 0.2, 0.3, 0.4, 50]).at(-1)).toBe(false);
 });
 
-it("does not rest after a read that was large", () => {
-	expect(play([0, 0.1, 0.2, 0.3, 0.4, 0.5], PACING.untilBytes)).not.toContain(true);
+it("does not rest after a full read", () => {
+	expect(play([0, 0.1, 0.2, 0.3, 0.4, 0.5], true)).not.toContain(true);
 });
 
 it("never rests when eager", () => {
-	expect(play([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6], 300, EAGER)).not.toContain(true);
+	expect(play([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6], false, EAGER)).not.toContain(true);
 });
