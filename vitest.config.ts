@@ -21,6 +21,7 @@ export default defineConfig({
 					testTimeout: 20_000,
 					hookTimeout: 20_000,
 					unstubEnvs: true,
+					sequence: { groupOrder: 0 },
 				},
 			},
 			{
@@ -31,6 +32,8 @@ export default defineConfig({
 					testTimeout: 60_000,
 					hookTimeout: 120_000,
 					unstubEnvs: true,
+					// After the unit tests: some of these measure delays, and two of them at a time fill two cores.
+					sequence: { groupOrder: 1 },
 				},
 			},
 		],
