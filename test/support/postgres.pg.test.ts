@@ -5,7 +5,7 @@
 import { tmpdir } from "node:os";
 import { Client } from "pg";
 import { describe, expect, it } from "vitest";
-import { embeddedServers, oneTestServer, testServers, uniqueName, useDatabase, useServer } from "./postgres.ts";
+import { embeddedServers, testServers, uniqueName, useDatabase, useServer } from "./postgres.ts";
 import { RUN_DIRECTORY_VARIABLE } from "./run-directory.ts";
 import { temporaryDirectory } from "./temporary-directory.ts";
 import { CERTIFICATE_PATH, tlsServer } from "./tls.ts";
@@ -57,9 +57,9 @@ describe("a temporary directory", () => {
 	});
 });
 
-describe("a server with TLS and passwords", () => {
+describe.each(embeddedServers())("an embedded $name with TLS and passwords", (kind) => {
 	const database = useDatabase(
-		oneTestServer(),
+		kind,
 		tlsServer([
 			"hostssl all guarded 127.0.0.1/32 scram-sha-256",
 			"host all guarded 127.0.0.1/32 reject",
