@@ -103,6 +103,11 @@ export class HttpThread implements HttpControl {
 		return httpGauges(this.#measures);
 	}
 
+	/** File reads made, and answers that were given from another request's. */
+	get readCounters(): { readonly reads: number; readonly sharedHits: number } {
+		return this.#measures.reader.counters;
+	}
+
 	/** @throws SluiceError SLUICE_PORT_IN_USE */
 	async listen(): Promise<{ readonly port: number; readonly adminPort: number | null }> {
 		const { config } = this.#options;
