@@ -77,7 +77,7 @@ export async function initialize(
 	const passwordFile = `${dataDirectory}.password`;
 	try {
 		await rm(unfinished, { recursive: true, force: true });
-		await mkdir(unfinished, { recursive: true, mode: 0o700 });
+		await mkdir(unfinished, { mode: 0o700 });
 		if (launch.owner !== null) {
 			await chown(unfinished, launch.owner.uid, launch.owner.gid);
 		}

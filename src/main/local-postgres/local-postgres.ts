@@ -6,8 +6,8 @@
  */
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { type FileHandle, open, readFile, rm } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { type FileHandle, mkdir, open, readFile, rm } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { SluiceError } from "../../shared/errors.ts";
 import { findBinaries, type PostgresBinaries, type PostgresVersion } from "./binaries.ts";
@@ -87,6 +87,8 @@ export async function startLocalPostgres(options: LocalPostgresOptions): Promise
 		});
 	}
 	const binaries = await findBinaries(version);
+	// Before the look at who may enter which directory: the ones that are made here count too.
+	await mkdir(dirname(dataDirectory), { recursive: true });
 	const launch = await launchFor(binaries.directory, dataDirectory, options.dieWithParent ?? false);
 	if (existing === null) {
 		await initialize(dataDirectory, version, binaries, launch, options.sync ?? true);

@@ -80,7 +80,7 @@ export function decideLaunch(surroundings: Surroundings): Launch {
 	return { prefix: [], credentials: user, owner: user, readsEverything: false };
 }
 
-/** Looks at the machine and decides. The directories need not exist yet. */
+/** Looks at the machine and decides. The data directory need not exist yet, its parent must. */
 export async function launchFor(
 	binariesDirectory: string,
 	dataDirectory: string,

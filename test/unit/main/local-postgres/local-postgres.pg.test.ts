@@ -126,6 +126,15 @@ describe.runIf(process.getuid?.() === 0)("below a directory that only root may e
 	});
 });
 
+describe("the first start", () => {
+	it("makes the directories above its data too, and the server's user reaches them", async () => {
+		await using directory = await temporaryDirectory();
+		const server = await start(directory.path, { dataDirectory: join(directory.path, "new", "er", "data") });
+		expect(await query(server, "select 1 as one")).toEqual([{ one: 1 }]);
+		await server.stop();
+	});
+});
+
 describe("a start that cannot work", () => {
 	it("says so with the server's own last lines when a setting is wrong", async () => {
 		await using directory = await temporaryDirectory();
