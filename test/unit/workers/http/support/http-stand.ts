@@ -100,6 +100,7 @@ export class FakeMain implements MainControl {
 export class HttpStand implements AsyncDisposable {
 	readonly directory = mkdtempSync(join(tmpdir(), "sluice-http-"));
 	readonly table = ShapeTable.create();
+	readonly instanceId = randomUUID();
 	readonly registrar = new FakeRegistrar();
 	readonly main = new FakeMain();
 	readonly config: Config;
@@ -111,7 +112,6 @@ export class HttpStand implements AsyncDisposable {
 	adminPort: number | null = null;
 
 	constructor(options: StandOptions = {}) {
-		const instanceId = randomUUID();
 		this.config = parseConfig({
 			SLUICE_PORT: "0",
 			SLUICE_ADMIN_PORT: "0",
@@ -122,11 +122,11 @@ export class HttpStand implements AsyncDisposable {
 		});
 		this.table.setStatusLevel(options.level ?? LEVEL_ACTIVE);
 		exposeControl(this.registrar, this.#channel.port1);
-		this.#announcements = new BroadcastChannel(slotsChannelName(instanceId));
+		this.#announcements = new BroadcastChannel(slotsChannelName(this.instanceId));
 		this.thread = new HttpThread({
 			httpThread: 0,
 			config: this.config,
-			instanceId,
+			instanceId: this.instanceId,
 			table: this.table,
 			registrar: controlClient<RegistrarShapeControl>(this.#channel.port2),
 			main: this.main,
