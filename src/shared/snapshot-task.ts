@@ -31,6 +31,8 @@ export type SnapshotInbound =
 export type SnapshotOutbound =
 	/** The transaction has its snapshot; nothing is written before `go`. */
 	| { readonly kind: "started"; readonly snapshot: SnapshotInfo }
+	/** The server has begun to answer the query: it is allowed, and its first rows could be computed. */
+	| { readonly kind: "reading" }
 	/** Chunks 0 to chunks-1 are complete files. */
 	| { readonly kind: "progress"; readonly chunks: number };
 

@@ -110,7 +110,8 @@ export class StreamLock {
 		});
 		const lost = new Promise<void>((resolve) => {
 			client.once("end", resolve);
-			client.once("error", () => resolve());
+			// More than one can come: the server's farewell, then the end of the socket.
+			client.on("error", () => resolve());
 		});
 		this.#client = client;
 		try {

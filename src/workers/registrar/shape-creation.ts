@@ -20,6 +20,11 @@ import type { Snapshots } from "./snapshots.ts";
 
 /** A snapshot that cannot be joined to the stream is taken again; how long that may go on. */
 const RETAKE_BUDGET_MS = 45_000;
+/**
+ * Readers are let in when the query has begun to answer, so that one which fails at once is answered with its
+ * error; or after this long, so that a long scan does not keep them from waiting for its first chunk.
+ */
+const FIRST_ROW_WAIT_MS = 1_000;
 const RETAKE_BACKOFF = { firstMs: 100, maxMs: 2_000 };
 
 export interface CreationRooms {
@@ -85,29 +90,34 @@ export class ShapeCreation {
 		const deadline = performance.now() + RETAKE_BUDGET_MS;
 		for (let attempt = 0; ; attempt += 1) {
 			let taken: SnapshotInfo | null = null;
-			const result = await snapshots.take({
-				directory: shape.directory,
-				definition: shape.definition,
-				signal: shape.abort.signal,
-				splice: async (snapshot) => {
-					const verdict = await connection.control.spliceSnapshot(shape.slot, snapshot);
-					if (verdict === "spliced" && !shape.abort.signal.aborted) {
-						taken = snapshot;
-						table.setState(shape.slot, SLOT_SNAPSHOTTING);
-						announcer.changed(shape.slot);
-						onReady();
-					}
-					return verdict;
-				},
-				onProgress: (chunks) => {
-					if (shape.state === "creating" && !table.snapshotFinished(shape.slot)) {
-						table.setSnapshotProgress(shape.slot, chunks, false);
-						announcer.changed(shape.slot);
-					}
-				},
-			});
+			let patience: NodeJS.Timeout | undefined;
+			const result = await snapshots
+				.take({
+					directory: shape.directory,
+					definition: shape.definition,
+					signal: shape.abort.signal,
+					splice: async (snapshot) => {
+						const verdict = await connection.control.spliceSnapshot(shape.slot, snapshot);
+						if (verdict === "spliced" && !shape.abort.signal.aborted) {
+							taken = snapshot;
+							table.setState(shape.slot, SLOT_SNAPSHOTTING);
+							announcer.changed(shape.slot);
+							patience = setTimeout(onReady, FIRST_ROW_WAIT_MS);
+						}
+						return verdict;
+					},
+					onReading: onReady,
+					onProgress: (chunks) => {
+						if (shape.state === "creating" && !table.snapshotFinished(shape.slot)) {
+							table.setSnapshotProgress(shape.slot, chunks, false);
+							announcer.changed(shape.slot);
+						}
+					},
+				})
+				.finally(() => clearTimeout(patience));
 			shape.abort.signal.throwIfAborted();
 			if (result.kind === "finished") {
+				onReady();
 				return { chunks: result.chunks, snapshot: must<SnapshotInfo>(taken, "a finished snapshot was spliced") };
 			}
 			if (performance.now() >= deadline) {

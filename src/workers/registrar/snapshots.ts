@@ -23,6 +23,8 @@ export interface SnapshotRequest {
 	readonly signal: AbortSignal;
 	/** The snapshot exists; whether the stream can be joined to it. */
 	readonly splice: (snapshot: SnapshotInfo) => Promise<"spliced" | "retake">;
+	/** The query works so far. Not called before the splice, nor necessarily at all. */
+	readonly onReading: () => void;
 	readonly onProgress: (chunks: number) => void;
 }
 
@@ -72,10 +74,15 @@ export class SnapshotPool implements Snapshots {
 			}
 		};
 		port.on("message", (message: SnapshotOutbound) => {
-			if (message.kind === "started") {
-				void splice(message.snapshot);
-			} else {
-				request.onProgress(message.chunks);
+			switch (message.kind) {
+				case "started":
+					void splice(message.snapshot);
+					return;
+				case "reading":
+					request.onReading();
+					return;
+				case "progress":
+					request.onProgress(message.chunks);
 			}
 		});
 		const abort = (): void => order({ kind: "abort" });

@@ -103,14 +103,15 @@ async function writeChunks(task: SnapshotTask, client: pg.Client, snapshot: Snap
 		post(task.port, { kind: "progress", chunks }),
 	);
 	try {
-		const rows = task.definition.log === "changes_only" ? 0 : await copyRows(client, task.definition, writer);
+		const rows = task.definition.log === "changes_only" ? 0 : await copyRows(task, client, writer);
 		return { kind: "finished", chunks: await writer.finish(snapshotEnd(snapshot)), rows };
 	} finally {
 		await writer.abandon();
 	}
 }
 
-async function copyRows(client: pg.Client, definition: ShapeDefinition, writer: ChunkWriter): Promise<number> {
+async function copyRows(task: SnapshotTask, client: pg.Client, writer: ChunkWriter): Promise<number> {
+	const { definition } = task;
 	const encoder = new EntryEncoder(definition);
 	encoder.bindColumns(definition.selectedColumns);
 	let count = 0;
@@ -126,8 +127,13 @@ async function copyRows(client: pg.Client, definition: ShapeDefinition, writer: 
 		stream.destroy(new Error("the connection ended during COPY"));
 	};
 	client.once("end", ended);
+	let reading = false;
 	try {
 		for await (const chunk of stream as AsyncIterable<Buffer>) {
+			if (!reading) {
+				reading = true;
+				post(task.port, { kind: "reading" });
+			}
 			rows.push(chunk);
 			if (writer.needsFlush) {
 				await writer.flush();

@@ -1,0 +1,208 @@
+/**
+ * The registrar's own life on a real PostgreSQL: lock, position, lanes that die, databases that go away.
+ */
+
+import { existsSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { SLOT_ACTIVE, SLOT_REMOVED } from "../../src/shared/shape-table.ts";
+import { embeddedServers, testServers, uniqueName, useServer } from "../support/postgres.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
+import { waitFor } from "../support/wait-for.ts";
+import { createPublication, type RegistrarSetup, TestRegistrar } from "./registrar-setup.ts";
+
+function roomsOf(server: ReturnType<typeof useServer>) {
+	return async (schema: string) => {
+		const database = await server.createDatabase();
+		const directory = await temporaryDirectory("registrar");
+		const streamId = uniqueName("s");
+		await createPublication(database, streamId);
+		await database.sql(schema);
+		const setup: RegistrarSetup = { database, dataDir: directory.path, streamId };
+		return {
+			database,
+			setup,
+			async [Symbol.asyncDispose]() {
+				await database.drop();
+				await directory.remove();
+			},
+		};
+	};
+}
+
+const ITEMS = "create table items (id int primary key, title text); insert into items values (1, 'a')";
+
+describe.each(testServers())("the registrar on $name", (kind) => {
+	const server = useServer(kind);
+	const prepare = roomsOf(server);
+
+	it("waits for the lock while another daemon holds it, serves what it has, and makes nothing new", async () => {
+		await using room = await prepare(ITEMS);
+		await using first = await TestRegistrar.start(room.setup);
+		await using directory = await temporaryDirectory("registrar");
+		await using second = await TestRegistrar.create({ ...room.setup, dataDir: directory.path });
+		await second.registrar.open();
+		await second.attach();
+		let held = false;
+		const acquiring = second.registrar.acquireLock().then(() => {
+			held = true;
+		});
+		await waitFor("the second to connect", () => second.events.some((event) => event.kind === "database"));
+		await expect(second.resolve({ table: "items" })).rejects.toMatchObject({ code: "SLUICE_NOT_ACTIVE" });
+		expect(held).toBe(false);
+		await first.registrar.stop();
+		await acquiring;
+		await second.reconcile({});
+		await second.complete({ table: "items" });
+	});
+
+	it("takes the lock again after its connection was ended, and says so", async () => {
+		await using room = await prepare(ITEMS);
+		await using registrar = await TestRegistrar.start(room.setup);
+		const databaseEvents = () =>
+			registrar.events.flatMap((event) => (event.kind === "database" ? [event.reachable] : []));
+		expect(databaseEvents()).toEqual([true]);
+		await room.database.sql(
+			"select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'sluice-lock' and datname = current_database()",
+		);
+		await waitFor("the lock to be taken again", () => databaseEvents().length === 3);
+		expect(databaseEvents()).toEqual([true, false, true]);
+		await registrar.registrar.acquireLock();
+		await registrar.complete({ table: "items" });
+	});
+
+	it("keeps shapes when the slot stands at or below the stored position, and starts there", async () => {
+		await using room = await prepare(ITEMS);
+		let handle: string;
+		{
+			await using registrar = await TestRegistrar.start(room.setup);
+			handle = (await registrar.complete({ table: "items" })).handle;
+			await registrar.registrar.storeAcknowledged(5000n);
+			await registrar.registrar.storeAcknowledged(4000n);
+		}
+		await using registrar = await TestRegistrar.create(room.setup);
+		expect((await registrar.registrar.open()).position).toEqual({
+			systemIdentifier: "7000000000000000001",
+			timeline: 1,
+			slotName: `sluice_slot_${room.setup.streamId}`,
+			acknowledgedLsn: 5000n,
+		});
+		await registrar.attach();
+		expect(await registrar.reconcile({ confirmedFlushLsn: 4500n, timeline: 2 })).toEqual({
+			startLsn: 5000n,
+			purged: false,
+		});
+		expect(await registrar.registrar.shapes.findHandle(handle)).not.toBeNull();
+	});
+
+	it.each([
+		{ name: "the slot is new", facts: { slotCreated: true } },
+		{ name: "the cluster is another", facts: { systemIdentifier: "7" } },
+		{ name: "somebody moved the slot", facts: { confirmedFlushLsn: 6001n } },
+	])("drops every shape when $name", async ({ facts }) => {
+		await using room = await prepare(ITEMS);
+		await using registrar = await TestRegistrar.start(room.setup);
+		const shape = await registrar.complete({ table: "items" });
+		await registrar.registrar.storeAcknowledged(6000n);
+		const answer = await registrar.reconcile({ confirmedFlushLsn: 6000n, ...facts });
+		expect(answer).toEqual({ startLsn: facts.confirmedFlushLsn ?? 6000n, purged: true });
+		expect(registrar.table.state(shape.slot)).toBe(SLOT_REMOVED);
+		expect(registrar.lane.removed).toEqual([shape.slot]);
+		expect(registrar.registrar.shapes.count).toBe(0);
+		const next = await registrar.complete({ table: "items" });
+		expect(next.handle).not.toBe(shape.handle);
+		await registrar.registrar.stop();
+		await using again = await TestRegistrar.create(room.setup);
+		expect((await again.registrar.open()).shapeCount).toBe(1);
+	});
+
+	it("gives a restarted lane its complete shapes and fails those that it was creating", async () => {
+		await using room = await prepare(ITEMS);
+		await using registrar = await TestRegistrar.start(room.setup);
+		const complete = await registrar.complete({ table: "items" });
+		const spliceReached = Promise.withResolvers<number>();
+		registrar.lane.onSplice = (slot) => {
+			spliceReached.resolve(slot);
+			return new Promise(() => {});
+		};
+		const creating = registrar.resolve({ table: "items", where: "id = 1" });
+		const failed = expect(creating).rejects.toMatchObject({ code: "SLUICE_NOT_ACTIVE" });
+		const slot = await spliceReached.promise;
+		registrar.lane.die();
+		await failed;
+		registrar.lane.onSplice = async () => {};
+		await registrar.attach();
+		expect(registrar.lane.restored.map((assignment) => assignment.handle)).toEqual([complete.handle]);
+		expect(registrar.table.state(slot)).toBe(SLOT_REMOVED);
+		const next = await registrar.complete({ table: "items", where: "id = 1" });
+		expect(next.slot).not.toBe(slot);
+		expect(registrar.table.state(complete.slot)).toBe(SLOT_ACTIVE);
+	});
+
+	it("removes a shape whose lane dies while its rows are being written", async () => {
+		await using room = await prepare(
+			"create table items (id int primary key, title text); insert into items select i, repeat('x', 500) from generate_series(1, 100000) i",
+		);
+		await using registrar = await TestRegistrar.start({ ...room.setup, environment: { SLUICE_CHUNK_BYTES: "100000" } });
+		const shape = await registrar.resolve({ table: "items" });
+		await waitFor("a chunk", () => registrar.table.snapshotChunks(shape.slot) > 0, { intervalMs: 1 });
+		const wasComplete = registrar.table.state(shape.slot) === SLOT_ACTIVE;
+		registrar.lane.die();
+		await registrar.attach();
+		expect(wasComplete).toBe(false);
+		await waitFor("the removal", () => registrar.table.state(shape.slot) === SLOT_REMOVED);
+		await registrar.registrar.shapes.settled();
+		await registrar.complete({ table: "items", columns: "id" });
+	});
+
+	it("refuses a data directory that another registrar holds", async () => {
+		await using room = await prepare(ITEMS);
+		await using first = await TestRegistrar.start(room.setup);
+		await using second = await TestRegistrar.create(room.setup);
+		await expect(second.registrar.open()).rejects.toMatchObject({ code: "SLUICE_DATA_DIR_LOCKED" });
+		await first.registrar.stop();
+		await second.registrar.open();
+	});
+
+	it("forgets a shape that was being created when the process ended, and removes its directory", async () => {
+		await using room = await prepare(ITEMS);
+		await using registrar = await TestRegistrar.start(room.setup);
+		registrar.lane.onSplice = () => new Promise(() => {});
+		const resolving = registrar.resolve({ table: "items" });
+		const failed = expect(resolving).rejects.toMatchObject({
+			code: expect.stringMatching(/SLUICE_(NOT_ACTIVE|SHAPE_GONE)/),
+		});
+		await waitFor("the splice", () => registrar.lane.spliced.length === 1);
+		await registrar.registrar.stop();
+		await failed;
+		await using again = await TestRegistrar.create(room.setup);
+		expect((await again.registrar.open()).shapeCount).toBe(0);
+		await waitFor("the orphan to go", () => !existsSync(registrar.lane.added[0]?.directory ?? ""));
+	});
+});
+
+describe.each(embeddedServers())("the registrar and a crash of $name", (kind) => {
+	const server = useServer(kind);
+	const prepare = roomsOf(server);
+
+	it("fails the snapshot at hand, goes on when the server is back, and keeps complete shapes", async () => {
+		await using room = await prepare(
+			"create table items (id int primary key, title text); create table big (id int primary key, title text); insert into big select i, repeat('x', 1000) from generate_series(1, 200000) i",
+		);
+		await using registrar = await TestRegistrar.start(room.setup);
+		const complete = await registrar.complete({ table: "items" });
+		const broken = await registrar.resolve({ table: "big" });
+		await server.local.stop("immediate");
+		await waitFor("the broken shape to be removed", () => registrar.table.state(broken.slot) !== SLOT_ACTIVE);
+		await waitFor("the database to be missed", () => {
+			const last = registrar.events.findLast((event) => event.kind === "database");
+			return last?.kind === "database" && !last.reachable;
+		});
+		await expect(registrar.resolve({ table: "big", where: "id = 1" })).rejects.toMatchObject({
+			code: "SLUICE_DATABASE_UNAVAILABLE",
+		});
+		expect((await registrar.resolve({ table: "items" })).handle).toBe(complete.handle);
+		await server.local.restart();
+		await registrar.registrar.acquireLock();
+		await registrar.complete({ table: "big", where: "id = 1" });
+	});
+});
