@@ -36,7 +36,14 @@ export function likeNode(
 	if (hasOpenEscape(text.text)) {
 		throw new WhereRefusal("LIKE pattern must not end with escape character", pattern.location ?? location);
 	}
-	return { kind: "like", operand: left.operand, pattern: text.text, folding };
+	// Columns of type name have the collation "C" whatever the database's, also after a cast.
+	const isName = left.operand.kind === "column" && left.operand.type === "name";
+	return {
+		kind: "like",
+		operand: left.operand,
+		pattern: text.text,
+		folding: folding !== null && isName ? "ascii" : folding,
+	};
 }
 
 function hasOpenEscape(pattern: string): boolean {

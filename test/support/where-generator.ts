@@ -1,0 +1,509 @@
+/**
+ * Random conditions and rows over the table of where-table.ts, with the values at which types go wrong: limits,
+ * NaN, infinities, trailing blanks, letters that fold oddly, quotes. Every condition is valid in PostgreSQL.
+ * Called by tests that ask PostgreSQL the same question.
+ */
+
+import type { Random } from "./random.ts";
+import { MOODS, WHERE_COLUMN_SPECS } from "./where-table.ts";
+
+/** A condition as a client would send it, and the same with its parameters written as untyped constants. */
+export interface GeneratedCondition {
+	readonly text: string;
+	readonly params: Readonly<Record<string, string>>;
+	readonly original: string;
+}
+
+const TEXTS: readonly string[] = [
+	"",
+	"a",
+	"A",
+	"ab",
+	"AB",
+	"a ",
+	"a  ",
+	" a",
+	"abc",
+	"ABC",
+	"É",
+	"é",
+	"ß",
+	"ẞ",
+	"İ",
+	"ı",
+	"I",
+	"i",
+	"\u212a",
+	"k",
+	"ΣΑΣ",
+	"σας",
+	"日本",
+	"😀",
+	"😀x",
+	"\uffee",
+	"a\nb",
+	"a%b",
+	"a_b",
+	"a\\b",
+	"'",
+	"''",
+	'"',
+	"$1",
+	"$$",
+	"\\'; drop table t; --",
+	"z",
+	"Z",
+	"null",
+];
+const SHORT_TEXTS = TEXTS.filter((text) => [...text].length <= 6 && text.length > 0);
+
+/** Values of each column that PostgreSQL accepts as input; rows and constants take from the same. */
+const VALUES: Readonly<Record<string, readonly string[]>> = {
+	i2: ["0", "1", "-1", "5", "32767", "-32768"],
+	i4: ["0", "1", "-1", "5", "100", "2147483647", "-2147483648"],
+	i8: [
+		"0",
+		"1",
+		"-1",
+		"5",
+		"3000000000",
+		"9007199254740993",
+		"9007199254740992",
+		"9223372036854775807",
+		"-9223372036854775808",
+	],
+	f4: ["0", "-0", "0.1", "1.5", "-1.5", "1", "5", "NaN", "Infinity", "-Infinity", "3.4028235e38", "1e-45", "16777216"],
+	f8: [
+		"0",
+		"-0",
+		"0.1",
+		"1.5",
+		"1",
+		"5",
+		"0.30000000000000004",
+		"1e308",
+		"5e-324",
+		"NaN",
+		"Infinity",
+		"-Infinity",
+		"9007199254740992",
+	],
+	n: [
+		"0",
+		"0.00",
+		"1",
+		"1.50",
+		"1.5",
+		"-1.5",
+		"-15",
+		"5",
+		"NaN",
+		"Infinity",
+		"-Infinity",
+		"0.1",
+		"1e10",
+		"100",
+		"9007199254740993",
+		"123456789012345678901234567890.123456789",
+		"123456789012345678901234567890.12345678",
+		"0.30000000000000004",
+		"-0.0001",
+	],
+	s: TEXTS,
+	v: TEXTS,
+	c: SHORT_TEXTS,
+	nm: SHORT_TEXTS,
+	b: ["t", "f"],
+	u: [
+		"f47ac10b-58cc-4372-a567-0e02b2c3d479",
+		"F47AC10B-58CC-4372-A567-0E02B2C3D479",
+		"{f47ac10b58cc4372a5670e02b2c3d479}",
+		"00000000-0000-0000-0000-000000000000",
+		"ffffffff-ffff-ffff-ffff-ffffffffffff",
+		"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+	],
+	d: [
+		"2024-02-29",
+		"2024-2-29",
+		"20240229",
+		"1999-12-31",
+		"2000-01-01",
+		"0001-01-01",
+		"0044-03-15 BC",
+		"4713-11-24 BC",
+		"5874897-12-31",
+		"10000-01-01",
+		"infinity",
+		"-infinity",
+		"epoch",
+		"2024-02-29T23:59:59Z",
+	],
+	t: ["00:00", "08:00:00", "08:00:00.5", "23:59:59.999999", "24:00:00", "12:34:56.000001", "1:02:03"],
+	ts: [
+		"2024-02-29 08:00:00",
+		"2024-02-29T08:00:00",
+		"2024-02-29T08:00:00.123Z",
+		"2024-02-29",
+		"1999-12-31 23:59:59.999999",
+		"2000-01-01 00:00:00",
+		"0044-03-15 12:00:00 BC",
+		"294276-12-31 23:59:59.999999",
+		"4713-11-24 00:00:00 BC",
+		"infinity",
+		"-infinity",
+		"epoch",
+		"1600-06-15 01:02:03.4",
+		"2024-02-29 24:00:00",
+		"2024-02-29 08:00:00.1234565",
+	],
+	tz: [
+		"2024-02-29 08:00:00+00",
+		"2024-02-29T08:00:00Z",
+		"2024-02-29T10:00:00+02:00",
+		"2024-02-29T03:00:00-05",
+		"2024-02-28 23:30:00-08:30",
+		"2024-02-29",
+		"0044-03-15 12:00:00+00 BC",
+		"294276-12-31 23:59:59.999999+00",
+		"infinity",
+		"-infinity",
+		"epoch",
+		"1600-06-15 01:02:03.4Z",
+		"2024-02-29T08:00:00.999999+0530",
+		"2024-02-29 08:00:00 UTC",
+	],
+	e: MOODS,
+	j: ["{}", "1"],
+	a: ["{}", "{1,NULL}"],
+};
+
+function valuesOf(column: string): readonly string[] {
+	return VALUES[column] ?? VALUES["b"] ?? [];
+}
+
+/** Input texts of one row, in column order. */
+export function generateRow(random: Random, id: number): (string | null)[] {
+	return WHERE_COLUMN_SPECS.map(({ name }) =>
+		name === "id" ? String(id) : random.chance(0.12) ? null : random.pick(valuesOf(name)),
+	);
+}
+
+const COMPARISONS: readonly string[] = ["=", "=", "<>", "!=", "<", "<=", ">", ">="];
+const EQUALITIES: readonly string[] = ["=", "<>", "!="];
+const INTEGERS: readonly string[] = ["i2", "i4", "i8"];
+const FLOATS: readonly string[] = ["f4", "f8"];
+const TEXT_COLUMNS: readonly string[] = ["s", "v", "c", "nm"];
+const BOOLEANS: readonly string[] = ["b", '"Odd ""name"""'];
+const SCALARS: readonly string[] = [...INTEGERS, ...FLOATS, "n", ...TEXT_COLUMNS, "b", "u", "d", "t", "ts", "tz"];
+const TYPE_NAMES: Readonly<Record<string, readonly string[]>> = {
+	i2: ["int2", "smallint"],
+	i4: ["int4", "integer"],
+	i8: ["int8", "bigint"],
+	f4: ["float4", "real"],
+	f8: ["float8", "double precision"],
+	n: ["numeric", "decimal"],
+	s: ["text"],
+	v: ["varchar", "character varying"],
+	c: ["bpchar"],
+	nm: ["name"],
+	b: ["bool", "boolean"],
+	u: ["uuid"],
+	d: ["date"],
+	t: ["time", "time without time zone"],
+	ts: ["timestamp"],
+	tz: ["timestamptz", "timestamp with time zone"],
+};
+const CROSSED: readonly (readonly [string, string])[] = [
+	["i2", "i4"],
+	["i2", "i8"],
+	["i4", "i2"],
+	["i4", "i8"],
+	["i8", "i4"],
+	["i4", "n"],
+	["i8", "n"],
+	["n", "i8"],
+	["n", "i2"],
+	["f4", "f8"],
+	["f8", "f4"],
+	["f4", "i4"],
+	["f8", "i8"],
+	["f4", "n"],
+	["f8", "n"],
+	["i8", "f8"],
+	["i4", "f4"],
+	["d", "ts"],
+	["ts", "d"],
+	["c", "s"],
+	["c", "v"],
+	["s", "c"],
+	["v", "c"],
+	["s", "v"],
+	["v", "s"],
+	["nm", "s"],
+	["s", "nm"],
+	["c", "nm"],
+];
+const PATTERNS: readonly string[] = [
+	"a%",
+	"%b",
+	"%",
+	"_",
+	"__",
+	"___",
+	"a\\%b",
+	"a\\_b",
+	"%a%b%",
+	"É%",
+	"é",
+	"é_",
+	"%\\_%",
+	"\\\\%",
+	"a\\\\b",
+	"_%_",
+	"",
+	"%😀",
+	"_x",
+	"ΣΑΣ",
+	"%σ%",
+	"k",
+	"i",
+	"I%",
+	"ß",
+	"%\n%",
+	"a_b",
+	"a ",
+	"a%_",
+	"%%a",
+	"\\a%",
+	"ab%b",
+	"%'%",
+	"A%C",
+	"日_",
+];
+
+export function quote(text: string): string {
+	return text.includes("\\")
+		? `E'${text.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`
+		: `'${text.replaceAll("'", "''")}'`;
+}
+
+/** A parameter in a generated text; no generated value holds these brackets. */
+const MARK = /⟦([0-9]+)⟧/g;
+
+/** Makes conditions; one object a condition, for the parameters are numbered through. */
+class Generator {
+	readonly #random: Random;
+	readonly params: Record<string, string> = {};
+	#count = 0;
+
+	constructor(random: Random) {
+		this.#random = random;
+	}
+
+	/** An untyped constant: quoted, or a parameter (written `⟦n⟧` until both forms are made). */
+	untyped(value: string): string {
+		if (this.#random.chance(0.3)) {
+			this.#count += 1;
+			this.params[String(this.#count)] = value;
+			return `⟦${this.#count}⟧`;
+		}
+		return quote(value);
+	}
+
+	constant(column: string, value = this.#random.pick(valuesOf(column))): string {
+		const isBare = /^-?[0-9.e]+$/.test(value) && [...INTEGERS, ...FLOATS, "n"].includes(column);
+		if (isBare && this.#random.chance(0.4)) {
+			return value;
+		}
+		const types = TYPE_NAMES[column];
+		if (types === undefined || this.#random.chance(0.6)) {
+			return this.untyped(value);
+		}
+		const type = this.#random.pick(types);
+		return this.#random.pick([`${this.untyped(value)}::${type}`, `cast(${this.untyped(value)} as ${type})`]);
+	}
+
+	column(name: string): string {
+		const random = this.#random;
+		if (name === "e") {
+			return random.pick(["e::text", "e::varchar"]);
+		}
+		if (random.chance(0.85)) {
+			return name;
+		}
+		switch (name) {
+			case "i2":
+				return random.pick(["i2::int4", "i2::int8", "i2::numeric", "cast(i2 as bigint)"]);
+			case "i4":
+				return random.pick(["i4::int8", "i4::numeric"]);
+			case "c":
+				return "c::text";
+			case "v":
+				return random.pick(["v::text", "v::bpchar"]);
+			case "s":
+				return random.pick(["s::varchar", "s::text"]);
+			default:
+				return name;
+		}
+	}
+
+	condition(depth: number): string {
+		const random = this.#random;
+		if (depth > 0 && random.chance(0.55)) {
+			switch (random.integer(0, 6)) {
+				case 0:
+				case 1:
+					return `(${this.condition(depth - 1)}) AND (${this.condition(depth - 1)})`;
+				case 2:
+					return `(${this.condition(depth - 1)}) or (${this.condition(depth - 1)})`;
+				case 3:
+					return `${this.condition(0)} and ${this.condition(0)} or ${this.condition(0)}`;
+				case 4:
+					return `NOT (${this.condition(depth - 1)})`;
+				case 5:
+					return `(${this.condition(depth - 1)}) IS ${random.pick(["", "NOT "])}${random.pick(["TRUE", "FALSE", "UNKNOWN", "NULL"])}`;
+				default:
+					return `(${this.condition(depth - 1)}) ${random.pick(["=", "<>", "IS DISTINCT FROM"])} ${random.pick(["b", "true", "false", `(${this.condition(depth - 1)})`])}`;
+			}
+		}
+		return this.leaf();
+	}
+
+	leaf(): string {
+		const random = this.#random;
+		switch (random.integer(0, 15)) {
+			case 0:
+				return random.pick([
+					...BOOLEANS,
+					"not b",
+					"b = true",
+					"b is not false",
+					"b is unknown",
+					"true",
+					"null::bool",
+					"b < true",
+				]);
+			case 1:
+				return `${random.pick(WHERE_COLUMN_SPECS.map(({ name }) => `"${name.replaceAll('"', '""')}"`))} IS ${random.pick(["", "NOT "])}NULL`;
+			case 2:
+			case 3:
+				return this.like();
+			case 4:
+				return this.columnPair();
+			case 5:
+				return this.enumeration();
+			case 6:
+			case 7:
+				return this.list();
+			case 8:
+				return this.between();
+			case 9:
+				return this.crossed();
+			case 10:
+				return this.mixedNumbers();
+			case 11: {
+				const column = random.pick(SCALARS);
+				return `${this.column(column)} IS ${random.pick(["", "NOT "])}DISTINCT FROM ${random.chance(0.1) ? "NULL" : this.constant(column)}`;
+			}
+			default: {
+				const column = random.pick(SCALARS);
+				const sides = [this.column(column), this.constant(column)];
+				return random.chance(0.8)
+					? `${sides[0]} ${random.pick(COMPARISONS)} ${sides[1]}`
+					: `${sides[1]} ${random.pick(COMPARISONS)} ${sides[0]}`;
+			}
+		}
+	}
+
+	/** A column and a typed constant of another type that PostgreSQL compares it with. */
+	crossed(): string {
+		const random = this.#random;
+		const [column, other] = random.pick(CROSSED);
+		const type = random.pick(TYPE_NAMES[other] ?? ["text"]);
+		const sides = [column, `${this.untyped(random.pick(valuesOf(other)))}::${type}`];
+		const [left, right] = random.chance(0.7) ? sides : sides.reverse();
+		return `${left} ${random.pick([...COMPARISONS, "IS DISTINCT FROM"])} ${right}`;
+	}
+
+	/** Bare numbers of mixed types have a common type, which decides what is equal. */
+	mixedNumbers(): string {
+		const random = this.#random;
+		const column = random.pick([...INTEGERS, "n", ...FLOATS]);
+		const pool = ["1", "5", "1.5", "0.1", "3000000000", "9007199254740993", "1e2", "-1", ".5", "16777217"];
+		const items = Array.from({ length: random.integer(1, 4) }, () => random.pick(pool));
+		return random.chance(0.5)
+			? `${column} ${random.pick(["IN", "NOT IN"])} (${items.join(", ")})`
+			: `${column} ${random.pick(["= ANY", "<> ALL", "< ALL"])} (ARRAY[${items.join(", ")}])`;
+	}
+
+	columnPair(): string {
+		const random = this.#random;
+		const group = random.pick([
+			[...INTEGERS, "n", "id"],
+			[...INTEGERS, ...FLOATS],
+			TEXT_COLUMNS,
+			["d", "ts"],
+			["u"],
+			["tz"],
+			BOOLEANS,
+		]);
+		const [left, right] = [random.pick(group), random.pick(group)];
+		return `${left} ${random.pick([...COMPARISONS, "IS DISTINCT FROM", "IS NOT DISTINCT FROM"])} ${right}`;
+	}
+
+	enumeration(): string {
+		const random = this.#random;
+		const label = () => this.untyped(random.pick(MOODS));
+		switch (random.integer(0, 3)) {
+			case 0:
+				return `e ${random.pick(EQUALITIES)} ${label()}`;
+			case 1:
+				return `e ${random.pick(["", "NOT "])}IN (${label()}, ${label()}${random.pick(["", ", NULL"])})`;
+			case 2:
+				return `e::text ${random.pick(COMPARISONS)} ${label()}`;
+			default:
+				return `e IS ${random.pick(["", "NOT "])}DISTINCT FROM ${label()}`;
+		}
+	}
+
+	like(): string {
+		const random = this.#random;
+		const subject = this.column(random.pick([...TEXT_COLUMNS, "s", "s", "e"]));
+		const word = random.pick(["LIKE", "NOT LIKE", "ILIKE", "NOT ILIKE"]);
+		return `${subject} ${word} ${this.untyped(random.pick(PATTERNS))}`;
+	}
+
+	list(): string {
+		const random = this.#random;
+		const column = random.pick(SCALARS);
+		const values = Array.from({ length: random.integer(1, 5) }, () => random.pick(valuesOf(column)));
+		if (random.chance(0.6)) {
+			const isMixable = INTEGERS.includes(column) || FLOATS.includes(column) || column === "n";
+			const items = values.map((value) => (isMixable && /^-?[0-9.e]+$/.test(value) ? value : this.untyped(value)));
+			return `${column} ${random.pick(["IN", "NOT IN"])} (${items.join(", ")}${random.chance(0.2) ? ", NULL" : ""})`;
+		}
+		const operator = random.pick(["= ANY", "= ANY", "<> ALL", "< ANY", ">= ALL"]);
+		const elements = values.map((value) => `"${value.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`);
+		const withNull = random.chance(0.2) ? [...elements, "NULL"] : elements;
+		const none = random.chance(0.05);
+		return `${column} ${operator} (${this.untyped(`{${none ? "" : withNull.join(", ")}}`)})`;
+	}
+
+	between(): string {
+		const random = this.#random;
+		const column = random.pick(SCALARS);
+		const word = random.pick(["BETWEEN", "NOT BETWEEN", "BETWEEN SYMMETRIC", "NOT BETWEEN SYMMETRIC"]);
+		return `${column} ${word} ${this.constant(column)} AND ${this.constant(column)}`;
+	}
+}
+
+export function generateCondition(random: Random, depth = 3): GeneratedCondition {
+	const generator = new Generator(random);
+	const marked = generator.condition(depth);
+	const { params } = generator;
+	return {
+		text: marked.replace(MARK, "$$$1"),
+		params,
+		original: marked.replace(MARK, (_, number: string) => quote(params[number] ?? "")),
+	};
+}
