@@ -9,6 +9,8 @@ import { crc32 } from "node:zlib";
 export const INDEX_RECORD_BYTES = 32;
 /** The record's entry is the last of its transaction in this shape. */
 export const FLAG_LAST = 1;
+/** Ordinals are kept modulo 2^24: enough to see that something is missing. */
+export const ORDINAL_MODULUS = 0x100_0000;
 
 export interface IndexRecord {
 	readonly tx: bigint;
@@ -19,12 +21,20 @@ export interface IndexRecord {
 	/** Bytes, without the comma. */
 	readonly length: number;
 	readonly crc: number;
+	/** Number of the entry in the whole log, from 0, modulo ORDINAL_MODULUS. */
+	readonly ordinal: number;
 }
 
-export function writeIndexRecord(target: Buffer, byteOffset: number, record: IndexRecord): void {
+/** The log writer has its own, without objects (workers/log/index-record.ts); a test holds them together. */
+export function writeIndexRecord(
+	target: Buffer,
+	byteOffset: number,
+	record: Omit<IndexRecord, "ordinal">,
+	ordinal = 0,
+): void {
 	target.writeBigUInt64LE(record.tx, byteOffset);
 	target.writeUInt32LE(record.op, byteOffset + 8);
-	target.writeUInt32LE(record.flags, byteOffset + 12);
+	target.writeUInt32LE(((ordinal % ORDINAL_MODULUS) * 256 + record.flags) >>> 0, byteOffset + 12);
 	target.writeUInt32LE(record.position, byteOffset + 16);
 	target.writeUInt32LE(record.length, byteOffset + 20);
 	target.writeUInt32LE(record.crc, byteOffset + 24);
@@ -39,10 +49,11 @@ export function readIndexRecord(source: Buffer, byteOffset: number): IndexRecord
 	return {
 		tx: source.readBigUInt64LE(byteOffset),
 		op: source.readUInt32LE(byteOffset + 8),
-		flags: source.readUInt32LE(byteOffset + 12),
+		flags: source.readUInt8(byteOffset + 12),
 		position: source.readUInt32LE(byteOffset + 16),
 		length: source.readUInt32LE(byteOffset + 20),
 		crc: source.readUInt32LE(byteOffset + 24),
+		ordinal: source.readUInt32LE(byteOffset + 12) >>> 8,
 	};
 }
 

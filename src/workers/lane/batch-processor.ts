@@ -1,0 +1,423 @@
+/**
+ * Batches to log entries: walks the frames, finds the shapes, has their entries encoded, written and published.
+ * Owns what is between two batches (position in the stream, open transaction) and guarantees that a batch is
+ * processed wholly or not at all. The hot path of Sluice: nothing is allocated for a row that matches nothing.
+ * Called by the lane's shell, one batch after the other.
+ */
+
+import { invariant, must } from "../../shared/assert.ts";
+import {
+	BATCH_HEADER_BYTES,
+	type BatchHeader,
+	FRAME_LENGTH_BYTES,
+	readBatchHeader,
+	TAG_BEGIN,
+	TAG_COMMIT,
+	TAG_DELETE,
+	TAG_INSERT,
+	TAG_RELATION,
+	TAG_TRUNCATE,
+	TAG_UPDATE,
+} from "../../shared/batch-layout.ts";
+import { ByteWriter } from "../../shared/byte-writer.ts";
+import { type BeginMessage, OLD_WHOLE, type StreamDecoder } from "../../shared/decoding.ts";
+import { diskError } from "../../shared/disk-error.ts";
+import { writeTransactionStamp } from "../../shared/entry-encoder.ts";
+import { SluiceError } from "../../shared/errors.ts";
+import type { FaultInjector } from "../../shared/fault-points.ts";
+import { LANE_BUFFER_BYTES_MAX } from "../../shared/limits.ts";
+import type { LaneLog, LogStore } from "../../shared/log-store.ts";
+import type { Logger } from "../../shared/logging.ts";
+import type { MatchSink, ShapeMatcher } from "../../shared/matching.ts";
+import type { LaneResume } from "../../shared/messages.ts";
+import { opOfChange } from "../../shared/offset.ts";
+import { INVALIDATED_CORRUPT, INVALIDATED_QUARANTINE } from "../../shared/shape-table.ts";
+import type { Tuple } from "../../shared/tuple.ts";
+import { ADMIT, admit, PRESENT } from "./admission.ts";
+import { DELETE, decideChange, INSERT, NOTHING, UPDATE } from "./change-decision.ts";
+import { type EntryKind, KEY_CHANGE_DELETE, KEY_CHANGE_INSERT } from "./encoder-group.ts";
+import type { LaneShape } from "./lane-shape.ts";
+import { OpenShapes } from "./open-shapes.ts";
+import { RelationBook, type RelationEntry } from "./relation-book.ts";
+import type { ShapeBook } from "./shape-book.ts";
+import { NO_EPOCH, StreamPosition } from "./stream-position.ts";
+import { StructuralChanges } from "./structural-changes.ts";
+
+export interface BatchProcessorOptions {
+	readonly book: ShapeBook;
+	readonly matcher: ShapeMatcher;
+	readonly decoder: StreamDecoder;
+	readonly store: LogStore;
+	readonly faults: FaultInjector;
+	readonly openTransaction: LaneResume["openTransaction"];
+	readonly log: Logger;
+}
+
+/** What a batch has moved. */
+export interface ProcessedBatch {
+	readonly streamEpoch: number;
+	/** Commit LSN of the last transaction that is complete, null when the batch completed none. */
+	readonly committedLsn: bigint | null;
+	/** End LSN of that commit. */
+	readonly committedEndLsn: bigint | null;
+}
+
+export class BatchProcessor {
+	readonly relations = new RelationBook();
+	readonly position = new StreamPosition();
+	readonly openShapes = new OpenShapes();
+	readonly structure: StructuralChanges;
+	/** Row changes seen, and entries made, since the start. */
+	rows = 0;
+	entries = 0;
+
+	readonly #options: BatchProcessorOptions;
+	readonly #sink: MatchSink;
+	readonly #begin: BeginMessage = { finalLsnHigh: 0, finalLsnLow: 0, xid: 0 };
+	readonly #stamp = new ByteWriter(128);
+	#stampSerial = -1;
+	#batchSerial = 0;
+	#changeSerial = 0;
+	#touched: LaneShape[] = [];
+	/** The change at hand. */
+	#relation: RelationEntry | null = null;
+	#op = 0;
+	#isUpdate = false;
+	/** What a match could not do: thrown, or carried out, when the matcher has returned. */
+	#failure: unknown = null;
+	#doomed: { readonly shape: LaneShape; readonly reason: number }[] = [];
+
+	constructor(options: BatchProcessorOptions) {
+		this.#options = options;
+		this.structure = new StructuralChanges(options.book, options.matcher, this.relations, this.position);
+		this.#sink = (slot, inOld, inNew) => this.#onMatch(slot, inOld, inNew);
+	}
+
+	/**
+	 * Processes the batch at `byteOffset` of `buffer` (which `view` shows, too). When it throws, everything is as
+	 * before, except for shapes that were invalidated.
+	 * @throws SluiceError `SLUICE_DISK_FULL`, `SLUICE_DISK_FAILED`, `SLUICE_TUPLE_MALFORMED`
+	 */
+	process(buffer: Buffer, view: DataView, byteOffset: number): ProcessedBatch {
+		const header = readBatchHeader(view, byteOffset);
+		this.#enter(header);
+		const openBefore = this.openShapes.shapes.slice();
+		this.#batchSerial += 1;
+		try {
+			this.#walk(buffer, view, byteOffset + BATCH_HEADER_BYTES, header);
+			this.#flush();
+		} catch (error) {
+			this.#giveUp(header, openBefore);
+			throw diskError(error, "batch");
+		}
+		this.#publish();
+		const { position } = this;
+		const hasCommit = header.lastCommitEndLsn !== 0n;
+		return {
+			streamEpoch: header.streamEpoch,
+			committedLsn: hasCommit ? (BigInt(position.committedHigh) << 32n) | BigInt(position.committedLow) : null,
+			committedEndLsn: hasCommit ? header.lastCommitEndLsn : null,
+		};
+	}
+
+	/** A new epoch sends the open transaction again, from its start: what there is of it goes. */
+	#enter(header: BatchHeader): void {
+		const { position } = this;
+		if (header.streamEpoch !== position.epoch) {
+			const kept = this.#options.openTransaction;
+			const goesOn =
+				position.epoch === NO_EPOCH && header.startsInside && kept !== null && kept.finalLsn === header.openFinalLsn;
+			if (!goesOn) {
+				for (const shape of this.openShapes.shapes) {
+					if (shape.log !== null && !shape.isGone) {
+						this.#options.store.discardOpen(shape.log);
+					}
+				}
+				this.openShapes.replace([]);
+			}
+			position.isOpen = false;
+		}
+		position.enter(header);
+	}
+
+	#walk(buffer: Buffer, view: DataView, payloadStart: number, header: BatchHeader): void {
+		const end = payloadStart + header.payloadBytes;
+		const middle = header.frameCount >> 1;
+		let frame = 0;
+		for (let at = payloadStart; at < end; ) {
+			if (frame === middle) {
+				this.#options.faults.pass("lane.batch.middle");
+			}
+			const start = at + FRAME_LENGTH_BYTES;
+			const stop = start + view.getUint32(at, true);
+			invariant(stop > start && stop <= end, "a frame that leaves its batch");
+			this.#frame(buffer, start, stop);
+			at = stop;
+			frame += 1;
+		}
+	}
+
+	#frame(buffer: Buffer, start: number, stop: number): void {
+		const { decoder } = this.#options;
+		switch (buffer[start]) {
+			case TAG_INSERT:
+			case TAG_UPDATE:
+			case TAG_DELETE:
+				this.#row(buffer, start, stop);
+				return;
+			case TAG_BEGIN:
+				invariant(!this.position.isOpen, "a transaction inside a transaction");
+				decoder.readBegin(buffer, start, stop, this.#begin);
+				this.position.begin(this.#begin.finalLsnHigh, this.#begin.finalLsnLow, this.#begin.xid);
+				return;
+			case TAG_COMMIT:
+				decoder.checkCommit(buffer, start, stop);
+				this.#commit();
+				return;
+			case TAG_RELATION: {
+				const entry = this.relations.take(decoder, buffer, start, stop);
+				if (entry !== null) {
+					this.structure.relationChanged(entry);
+				}
+				return;
+			}
+			case TAG_TRUNCATE:
+				this.structure.truncated(decoder.readTruncate(buffer, start, stop));
+				return;
+			default:
+				// Origin, Type and Message say nothing about rows.
+				return;
+		}
+	}
+
+	#row(buffer: Buffer, start: number, stop: number): void {
+		const { decoder, matcher } = this.#options;
+		const { position } = this;
+		invariant(position.isOpen, "a row change outside a transaction");
+		const oid = decoder.readRelationOid(buffer, start, stop);
+		const relation = this.relations.find(oid);
+		if (relation === undefined) {
+			throw new SluiceError("SLUICE_TUPLE_MALFORMED", { oid, problem: "a row of a relation that was not described" });
+		}
+		const op = opOfChange(position.changes);
+		position.changes += 1;
+		this.rows += 1;
+		if (relation.recentSerial !== position.serial) {
+			this.relations.noteTransaction(relation, position);
+		}
+		if (relation.stale !== null) {
+			this.structure.checkStale(relation);
+		}
+		if (!matcher.watches(oid)) {
+			return;
+		}
+		const columnCount = relation.columnNames.length;
+		const tag = buffer[start];
+		let oldTuple: Tuple | null = null;
+		let newTuple: Tuple | null = null;
+		if (tag === TAG_INSERT) {
+			decoder.readInsert(buffer, start, stop, columnCount);
+			newTuple = decoder.newTuple;
+		} else {
+			const oldKind =
+				tag === TAG_UPDATE
+					? decoder.readUpdate(buffer, start, stop, columnCount)
+					: decoder.readDelete(buffer, start, stop, columnCount);
+			if (oldKind !== OLD_WHOLE) {
+				this.structure.oldRowMissing(oid);
+				return;
+			}
+			oldTuple = decoder.oldTuple;
+			newTuple = tag === TAG_UPDATE ? decoder.newTuple : null;
+		}
+		this.#relation = relation;
+		this.#op = op;
+		this.#isUpdate = tag === TAG_UPDATE;
+		this.#changeSerial += 1;
+		matcher.match(oid, oldTuple, newTuple, this.#sink);
+		if (this.#failure !== null || this.#doomed.length > 0) {
+			this.#settleFailures();
+		}
+		if (this.#options.store.space.heldBytes > LANE_BUFFER_BYTES_MAX) {
+			this.#flush();
+		}
+	}
+
+	/** Must not throw: it is called from inside the matcher. */
+	#onMatch(slot: number, inOld: boolean, inNew: boolean): void {
+		const shape = this.#options.book.find(slot);
+		if (shape === undefined || this.#failure !== null) {
+			return;
+		}
+		try {
+			this.#apply(shape, inOld, inNew);
+		} catch (error) {
+			this.#applyFailed(shape, error);
+		}
+	}
+
+	#apply(shape: LaneShape, inOld: boolean, inNew: boolean): void {
+		const { position } = this;
+		const log = shape.log ?? this.#options.book.recover(shape);
+		const relation = must(this.#relation, "a match outside a change");
+		if (relation.stale?.has(shape)) {
+			return;
+		}
+		if (shape.settledEpoch !== position.epoch) {
+			const verdict = admit(shape, log, position, this.#op);
+			if (verdict !== ADMIT) {
+				if (verdict === PRESENT) {
+					this.#options.book.markDirty(shape);
+				}
+				return;
+			}
+		}
+		const { group } = shape;
+		group.turnTo(this.#changeSerial, relation);
+		const { oldTuple, newTuple } = this.#options.decoder;
+		const changed = this.#isUpdate && inOld && inNew ? group.compare(oldTuple, newTuple) : 0;
+		switch (decideChange(inOld, inNew, changed)) {
+			case NOTHING:
+				return;
+			case INSERT:
+				this.#append(shape, log, INSERT, this.#op);
+				return;
+			case UPDATE:
+				this.#append(shape, log, UPDATE, this.#op);
+				return;
+			case DELETE:
+				this.#append(shape, log, DELETE, this.#op);
+				return;
+			default:
+				this.#append(shape, log, KEY_CHANGE_DELETE, this.#op);
+				this.#append(shape, log, KEY_CHANGE_INSERT, this.#op + 1);
+		}
+	}
+
+	#append(shape: LaneShape, log: LaneLog, kind: EntryKind, op: number): void {
+		const { position } = this;
+		const { space } = this.#options.store;
+		const { oldTuple, newTuple } = this.#options.decoder;
+		if (this.#stampSerial !== position.serial) {
+			writeTransactionStamp(this.#stamp, position.xid, position.lsnHigh, position.lsnLow);
+			this.#stampSerial = position.serial;
+		}
+		const { group } = shape;
+		group.encode(kind, space.bytes, this.#stamp, op, oldTuple, newTuple);
+		log.append(space, group.start(kind), group.length(kind), position.lsnHigh, position.lsnLow, op);
+		this.entries += 1;
+		this.openShapes.add(shape);
+		this.#touch(shape);
+	}
+
+	/** One bad shape must not stop the others; a bad disk stops the batch. */
+	#applyFailed(shape: LaneShape, thrown: unknown): void {
+		const error = diskError(thrown, "open");
+		if (error instanceof SluiceError && error.code !== "SLUICE_LOG_CORRUPT") {
+			this.#failure = error;
+			return;
+		}
+		const reason = error instanceof SluiceError ? INVALIDATED_CORRUPT : INVALIDATED_QUARANTINE;
+		this.#options.log.error({ err: error, slot: shape.slot }, "a row change could not be applied to a shape");
+		this.#doomed.push({ shape, reason });
+	}
+
+	#settleFailures(): void {
+		const doomed = this.#doomed;
+		const failure = this.#failure;
+		this.#doomed = [];
+		this.#failure = null;
+		for (const { shape, reason } of doomed) {
+			this.#options.book.invalidate(shape, reason);
+		}
+		if (failure !== null) {
+			throw failure;
+		}
+	}
+
+	#touch(shape: LaneShape): void {
+		if (shape.touchedBatch !== this.#batchSerial) {
+			shape.touchedBatch = this.#batchSerial;
+			this.#touched.push(shape);
+			this.#options.book.markDirty(shape);
+		}
+	}
+
+	/** Seals the transaction's last entry in each shape. */
+	#commit(): void {
+		const { position } = this;
+		invariant(position.isOpen, "a commit outside a transaction");
+		position.commit();
+		const { shapes } = this.openShapes;
+		if (shapes.length === 0) {
+			return;
+		}
+		const others: LaneShape[] = [];
+		for (const shape of shapes) {
+			const { log } = shape;
+			if (log === null || shape.isGone) {
+				continue;
+			}
+			if (!log.lastIsOf(position.lsnHigh, position.lsnLow)) {
+				// A batch that is processed twice: these are entries of a later transaction, which is still to come.
+				others.push(shape);
+				continue;
+			}
+			log.seal(this.#options.store.space);
+			this.#touch(shape);
+		}
+		this.openShapes.replace(others);
+	}
+
+	/** Writes everything that is held, sealed or not. */
+	#flush(): void {
+		const { store, book } = this.#options;
+		for (const shape of this.#touched) {
+			if (shape.log === null || shape.isGone) {
+				continue;
+			}
+			try {
+				store.flush(shape.log);
+			} catch (error) {
+				if (!(error instanceof SluiceError) || error.code !== "SLUICE_LOG_CORRUPT") {
+					throw error;
+				}
+				this.#options.log.error({ err: error, slot: shape.slot }, "the files of a shape log are gone");
+				book.invalidate(shape, INVALIDATED_CORRUPT);
+			}
+		}
+		store.clearSpace();
+		// Entries of the change at hand are not in the space any more.
+		this.#changeSerial += 1;
+	}
+
+	#publish(): void {
+		const { store, book } = this.#options;
+		for (const shape of this.#touched) {
+			if (shape.log === null || shape.isGone) {
+				continue;
+			}
+			store.commit(shape.log);
+			if (shape.pending === null && shape.log.completedEntries !== shape.publishedEntries) {
+				book.publish(shape);
+			}
+		}
+		this.#touched = [];
+	}
+
+	/** Everything as before the batch. */
+	#giveUp(header: BatchHeader, openBefore: readonly LaneShape[]): void {
+		for (const shape of this.#touched) {
+			if (shape.log !== null && !shape.isGone) {
+				this.#options.store.rollback(shape.log);
+			}
+		}
+		this.#touched = [];
+		this.#doomed = [];
+		this.#failure = null;
+		this.#options.store.clearSpace();
+		this.openShapes.replace(openBefore);
+		this.#stampSerial = -1;
+		this.position.enter(header);
+	}
+}

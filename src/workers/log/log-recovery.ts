@@ -1,0 +1,259 @@
+/**
+ * Opens a log that an earlier run, or an earlier life of the lane, has left: finds where it ends, cuts off what
+ * cannot be trusted or is not complete, and says so in a LogTail. Owns the decision; must never cut what was
+ * synced: that is a damaged log. Synchronous; called by the lane, once for each log. docs/LOG-FORMAT.md,
+ * "Recovery", is this file in prose.
+ */
+
+import { invariant } from "../../shared/assert.ts";
+import { diskError } from "../../shared/disk-error.ts";
+import { ITEM_END } from "../../shared/entry-encoder.ts";
+import { SluiceError } from "../../shared/errors.ts";
+import {
+	FLAG_LAST,
+	INDEX_RECORD_BYTES,
+	type IndexRecord,
+	logIndexPath,
+	logSegmentPath,
+	ORDINAL_MODULUS,
+} from "../../shared/log-layout.ts";
+import type { RecoveryRules } from "../../shared/log-store.ts";
+import {
+	closeFile,
+	listDirectory,
+	OPEN_EXISTING,
+	openFile,
+	removeFile,
+	truncateFile,
+	writeFully,
+} from "./disk-operations.ts";
+import { LogTail } from "./log-tail.ts";
+import { SegmentReader } from "./segment-reader.ts";
+
+export interface RecoveredLog {
+	/** The end of the log. */
+	readonly tail: LogTail;
+	/** The end of its last complete transaction. Equal to the tail, unless entries were kept. */
+	readonly completed: LogTail;
+	/** Everything before this segment was synced by an earlier run. */
+	readonly firstUnsyncedSegment: number;
+}
+
+/**
+ * Recovers the log in `directory`, which may hold none. The files are as the answer says afterwards.
+ * @throws SluiceError `SLUICE_LOG_CORRUPT`: something that was synced is damaged; `SLUICE_DISK_FAILED`
+ */
+export function recoverLog(directory: string, rules: RecoveryRules): RecoveredLog {
+	try {
+		return new Recovery(directory, rules).run();
+	} catch (error) {
+		throw diskError(error, "recover");
+	}
+}
+
+class Recovery {
+	readonly #directory: string;
+	readonly #rules: RecoveryRules;
+	/** End of the verified entries. */
+	readonly #end = new LogTail();
+	readonly #tail = new LogTail();
+	readonly #completed = new LogTail();
+	#previous: IndexRecord | null = null;
+	#reader: SegmentReader | null = null;
+	#firstUnsyncedSegment = 0;
+
+	constructor(directory: string, rules: RecoveryRules) {
+		this.#directory = directory;
+		this.#rules = rules;
+	}
+
+	run(): RecoveredLog {
+		const last = this.#lastSegment();
+		if (last >= 0) {
+			try {
+				this.#verify(last);
+			} finally {
+				this.#reader?.close();
+			}
+			this.#cut(last);
+		}
+		return {
+			tail: this.#tail,
+			completed: this.#completed,
+			firstUnsyncedSegment: Math.min(this.#firstUnsyncedSegment, this.#tail.segment),
+		};
+	}
+
+	/** Back to the last record that was synced, then forward: the first record that does not hold ends the log. */
+	#verify(last: number): void {
+		let segment = last;
+		let reader = this.#open(segment);
+		let synced = this.#lastSynced(reader);
+		while (synced < 0 && segment > 0) {
+			segment -= 1;
+			reader = this.#open(segment);
+			synced = this.#lastSynced(reader);
+		}
+		this.#firstUnsyncedSegment = segment;
+		let next = 0;
+		if (synced >= 0) {
+			this.#trust(reader, synced);
+			next = synced + 1;
+		}
+		while (this.#verifySegment(reader, next) && segment < last) {
+			segment += 1;
+			reader = this.#open(segment);
+			next = 0;
+		}
+	}
+
+	#open(segment: number): SegmentReader {
+		this.#reader?.close();
+		this.#reader = null;
+		const reader = new SegmentReader(this.#directory, segment);
+		this.#reader = reader;
+		return reader;
+	}
+
+	#lastSegment(): number {
+		let last = -1;
+		for (const name of listDirectory(this.#directory)) {
+			const match = /^log-(\d+)\.(?:json|idx)$/.exec(name);
+			if (match !== null) {
+				last = Math.max(last, Number(match[1]));
+			}
+		}
+		return last;
+	}
+
+	/** Number of the last record that was synced for certain, or -1. */
+	#lastSynced(reader: SegmentReader): number {
+		for (let number = reader.count - 1; number >= 0; number -= 1) {
+			const record = reader.record(number);
+			if (record !== null && record.tx < this.#rules.acknowledgedLsn) {
+				return number;
+			}
+		}
+		return -1;
+	}
+
+	/** Starts from a synced record: it must hold, and its transaction must be complete. */
+	#trust(reader: SegmentReader, number: number): void {
+		const record = reader.record(number);
+		invariant(record !== null, "a synced record that cannot be read");
+		if (record.flags !== FLAG_LAST || reader.entryCrc(record) !== record.crc) {
+			throw this.#corrupt(reader.segment, number);
+		}
+		this.#advance(reader.segment, number + 1, record, 0);
+		// Ordinals wrap; only their differences count from here on.
+		this.#end.entries = record.ordinal + 1;
+		this.#accept(record);
+	}
+
+	/** True when the segment holds records and all of them are as they should be. */
+	#verifySegment(reader: SegmentReader, from: number): boolean {
+		for (let number = from; number < reader.count; number += 1) {
+			const record = reader.record(number);
+			if (record === null) {
+				const tx = reader.rawTx(number);
+				if (tx !== 0n && tx < this.#rules.acknowledgedLsn) {
+					throw this.#corrupt(reader.segment, number);
+				}
+				return false;
+			}
+			if (!this.#follows(number, record)) {
+				return false;
+			}
+			const isSealed = record.flags === FLAG_LAST;
+			// A lane that died between the two writes of a seal left the mark in the entry and not in its record.
+			const holds =
+				reader.entryCrc(record) === record.crc || (!isSealed && reader.crcWithoutMark(record) === record.crc);
+			if (!holds) {
+				return false;
+			}
+			this.#advance(reader.segment, number + 1, record, isSealed ? 0 : reader.prefixCrc(record));
+			this.#accept(record);
+		}
+		return reader.count > 0;
+	}
+
+	#follows(number: number, record: IndexRecord): boolean {
+		const previous = this.#previous;
+		if (record.ordinal !== this.#end.entries % ORDINAL_MODULUS) {
+			return false;
+		}
+		if (number === 0) {
+			return record.position === 0 && (previous === null || isBeyond(record, previous));
+		}
+		return (
+			previous !== null && record.position === previous.position + previous.length + 1 && isBeyond(record, previous)
+		);
+	}
+
+	#advance(segment: number, segmentEntries: number, record: IndexRecord, prefixCrc: number): void {
+		const end = this.#end;
+		end.segment = segment;
+		end.segmentBytes = record.position + record.length;
+		end.segmentEntries = segmentEntries;
+		end.entries += 1;
+		end.lsnHigh = Number(record.tx >> 32n);
+		end.lsnLow = Number(record.tx & 0xffff_ffffn);
+		end.op = record.op;
+		end.lastPosition = record.position;
+		end.lastLength = record.length;
+		end.lastPrefixCrc = prefixCrc;
+		end.sealed = record.flags === FLAG_LAST;
+		this.#previous = record;
+	}
+
+	/** A sealed entry completes what came before it; an unsealed one stays only if the rules keep it. */
+	#accept(record: IndexRecord): void {
+		const { keep } = this.#rules;
+		if (this.#end.sealed) {
+			this.#completed.copyFrom(this.#end);
+			this.#tail.copyFrom(this.#end);
+		} else if (keep !== null && record.tx === keep.finalLsn && record.op < keep.belowOp) {
+			this.#tail.copyFrom(this.#end);
+		}
+	}
+
+	/** Makes the files end at the tail. */
+	#cut(lastSegment: number): void {
+		const tail = this.#tail;
+		for (let segment = lastSegment; segment > tail.segment; segment -= 1) {
+			removeFile(logIndexPath(this.#directory, segment));
+			removeFile(logSegmentPath(this.#directory, segment));
+		}
+		if (tail.entries === 0) {
+			removeFile(logIndexPath(this.#directory, 0));
+			removeFile(logSegmentPath(this.#directory, 0));
+			return;
+		}
+		withFile(logIndexPath(this.#directory, tail.segment), (index) => {
+			truncateFile(index, tail.segmentEntries * INDEX_RECORD_BYTES);
+		});
+		withFile(logSegmentPath(this.#directory, tail.segment), (data) => {
+			truncateFile(data, tail.segmentBytes);
+			if (!tail.sealed) {
+				writeFully(data, ITEM_END, ITEM_END.length, tail.segmentBytes - ITEM_END.length);
+			}
+		});
+	}
+
+	#corrupt(segment: number, record: number): SluiceError {
+		return new SluiceError("SLUICE_LOG_CORRUPT", { directory: this.#directory, segment, record });
+	}
+}
+
+function withFile(path: string, action: (fd: number) => void): void {
+	const fd = openFile(path, OPEN_EXISTING);
+	try {
+		action(fd);
+	} finally {
+		closeFile(fd);
+	}
+}
+
+function isBeyond(record: IndexRecord, previous: IndexRecord): boolean {
+	return record.tx > previous.tx || (record.tx === previous.tx && record.op > previous.op);
+}

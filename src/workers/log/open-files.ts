@@ -1,0 +1,167 @@
+/**
+ * The open file descriptors of a lane's logs: a data file and an index file for each log that was used lately.
+ * Owns the descriptors; must never hold more than its limit, and never close one that a sync is using. Least
+ * recently used goes first. Called by the log writer and the checkpoint.
+ */
+
+import { readFileSync } from "node:fs";
+import { logIndexPath, logSegmentPath } from "../../shared/log-layout.ts";
+import { closeFile, isFileLimit, OPEN_OR_CREATE, openFile } from "./disk-operations.ts";
+import type { ShapeLog } from "./shape-log.ts";
+
+/** Left for sockets, databases and the other threads. */
+const RESERVED_DESCRIPTORS = 256;
+/** Of what remains, what all lanes together may hold. */
+const LANES_SHARE = 0.5;
+const FALLBACK_LIMIT = 1024;
+const PAIRS_MIN = 8;
+/** More would cost kernel memory and gain nothing. */
+const PAIRS_MAX = 65_536;
+
+export interface SegmentFiles {
+	readonly segment: number;
+	readonly data: number;
+	readonly index: number;
+	/** Syncs under way. */
+	pins: number;
+	/** Closed as soon as nothing pins it. */
+	isReleased: boolean;
+}
+
+/** How many logs a lane may keep open, from the process's limit of open files. */
+export function openLogsMax(descriptorLimit: number, lanes: number): number {
+	const share = Math.floor(((descriptorLimit - RESERVED_DESCRIPTORS) * LANES_SHARE) / lanes / 2);
+	return Math.max(PAIRS_MIN, Math.min(PAIRS_MAX, share));
+}
+
+/** The process's soft limit of open files (Node raises it to the hard one at its start). */
+export function descriptorLimit(): number {
+	try {
+		const match = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "latin1"));
+		if (match !== null) {
+			return Number(match[1]);
+		}
+	} catch {
+		// Not Linux: ask Node below.
+	}
+	const report = process.report.getReport() as { userLimits?: { open_files?: { soft?: number | string } } };
+	const soft = Number(report.userLimits?.open_files?.soft);
+	return Number.isFinite(soft) && soft > 0 ? soft : FALLBACK_LIMIT;
+}
+
+export class OpenFiles {
+	/** In the order of use, oldest first. */
+	readonly #pairs = new Map<ShapeLog, SegmentFiles>();
+	readonly #limit: number;
+	/** Released pairs that a sync still uses. */
+	#lingering = 0;
+
+	constructor(limit: number) {
+		this.#limit = limit;
+	}
+
+	/** Descriptors held. */
+	get count(): number {
+		return (this.#pairs.size + this.#lingering) * 2;
+	}
+
+	/** The files of a segment of the log, created when missing. @throws the system's error */
+	acquire(log: ShapeLog, segment: number): SegmentFiles {
+		const present = this.#pairs.get(log);
+		if (present !== undefined) {
+			this.#pairs.delete(log);
+			if (present.segment === segment) {
+				this.#pairs.set(log, present);
+				return present;
+			}
+			this.#release(present);
+		}
+		while (this.#pairs.size >= this.#limit) {
+			this.#evictOldest();
+		}
+		const pair = this.#open(log, segment);
+		this.#pairs.set(log, pair);
+		return pair;
+	}
+
+	/** The open files of that segment, or null; does not count as a use. */
+	peek(log: ShapeLog, segment: number): SegmentFiles | null {
+		const pair = this.#pairs.get(log);
+		return pair !== undefined && pair.segment === segment ? pair : null;
+	}
+
+	/** Keeps the descriptors open until {@link unpin}, whatever happens to the log. */
+	pin(pair: SegmentFiles): void {
+		pair.pins += 1;
+	}
+
+	unpin(pair: SegmentFiles): void {
+		pair.pins -= 1;
+		if (pair.pins === 0 && pair.isReleased) {
+			this.#lingering -= 1;
+			this.#close(pair);
+		}
+	}
+
+	/** Closes the log's files. */
+	release(log: ShapeLog): void {
+		const pair = this.#pairs.get(log);
+		if (pair !== undefined) {
+			this.#pairs.delete(log);
+			this.#release(pair);
+		}
+	}
+
+	releaseAll(): void {
+		for (const log of [...this.#pairs.keys()]) {
+			this.release(log);
+		}
+	}
+
+	#evictOldest(): void {
+		const oldest = this.#pairs.keys().next();
+		if (!oldest.done) {
+			this.release(oldest.value);
+		}
+	}
+
+	#release(pair: SegmentFiles): void {
+		pair.isReleased = true;
+		if (pair.pins === 0) {
+			this.#close(pair);
+		} else {
+			this.#lingering += 1;
+		}
+	}
+
+	#close(pair: SegmentFiles): void {
+		closeFile(pair.data);
+		closeFile(pair.index);
+	}
+
+	#open(log: ShapeLog, segment: number): SegmentFiles {
+		const data = this.#openOne(logSegmentPath(log.directory, segment));
+		try {
+			const index = this.#openOne(logIndexPath(log.directory, segment));
+			return { segment, data, index, pins: 0, isReleased: false };
+		} catch (error) {
+			closeFile(data);
+			throw error;
+		}
+	}
+
+	/** Other parts of the process may have used up the limit: half of ours is given up before that is an error. */
+	#openOne(path: string): number {
+		try {
+			return openFile(path, OPEN_OR_CREATE);
+		} catch (error) {
+			if (!isFileLimit(error) || this.#pairs.size === 0) {
+				throw error;
+			}
+			for (let rest = Math.ceil(this.#pairs.size / 2); rest > 0; rest -= 1) {
+				this.#evictOldest();
+			}
+			return openFile(path, OPEN_OR_CREATE);
+		}
+	}
+}
