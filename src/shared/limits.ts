@@ -35,6 +35,8 @@ export const READ_BUFFER_BYTES = 256 * KIB;
 export const READ_GATHER_MS = 1;
 export const READ_GATHER_SOON_MS = 2;
 export const READ_GATHER_STREAK = 4;
+/** A rest that brings less (a few small transactions) ends the resting. */
+export const READ_GATHER_WORTH_BYTES = KIB;
 
 /** A lane syncs what it wrote and moves its durable LSN this often. */
 export const CHECKPOINT_INTERVAL_MS = 1_000;
@@ -50,6 +52,9 @@ export const HTTP_THREADS_MAX = 64;
 
 /** Encoded entries that a lane holds before it writes them, even inside a batch. */
 export const LANE_BUFFER_BYTES_MAX = 32 * MIB;
+
+/** Files that a lane's checkpoint syncs at a time: some of the process's four file threads stay free for readers. */
+export const LANE_SYNC_CONCURRENCY = 2;
 
 /** Transactions remembered per relation for the splice's hole check (replication.md 5.4). */
 export const SPLICE_RING_TRANSACTIONS = 16_384;
