@@ -86,6 +86,10 @@ export class ApiServer {
 			const status = response.headersSent ? response.statusCode : null;
 			finished(status);
 			const { id, reason, durationMs } = exchange;
+			if (this.#stopping) {
+				// Its connection may have become idle after the stop looked for idle ones.
+				setImmediate(() => this.#server.closeIdleConnections());
+			}
 			this.#options.logger.debug({ requestId: id, route, status, reason, durationMs }, "a request ended");
 		});
 		if ((request.url ?? "").length > HTTP_HEADER_BYTES_MAX) {

@@ -9,6 +9,8 @@ import {
 	HTTP_DIRECTORY_ENTRIES_MAX,
 	HTTP_EXISTING_REQUESTS_MAX,
 	HTTP_INITIAL_REQUESTS_MAX,
+	HTTP_SSE_KEEP_ALIVE_MS,
+	HTTP_SSE_LIFETIME_MS,
 } from "../../shared/limits.ts";
 import type { Logger } from "../../shared/logging.ts";
 import {
@@ -23,6 +25,7 @@ import { AdminServer } from "./admin-server.ts";
 import { Admission, type AdmissionKind } from "./admission.ts";
 import { ApiServer } from "./api-server.ts";
 import { UniqueTags } from "./etag.ts";
+import type { EventTimes } from "./event-stream.ts";
 import { LevelWatch } from "./level-watch.ts";
 import { LogReader } from "./log-reader.ts";
 import { type HttpMeasures, httpGauges, RequestCounters } from "./metrics.ts";
@@ -44,11 +47,13 @@ export interface HttpThreadOptions {
 	readonly port: number;
 	/** Of the whole service; every thread gets its share. */
 	readonly admissionLimits?: Readonly<Record<AdmissionKind, number>>;
+	readonly eventTimes?: EventTimes;
 	readonly readinessWaitMs?: number;
 	readonly resolveWaitMs?: number;
 }
 
 const ADMISSION_LIMITS = { initial: HTTP_INITIAL_REQUESTS_MAX, existing: HTTP_EXISTING_REQUESTS_MAX };
+const EVENT_TIMES = { keepAliveMs: HTTP_SSE_KEEP_ALIVE_MS, lifetimeMs: HTTP_SSE_LIFETIME_MS };
 
 export class HttpThread implements HttpControl {
 	readonly #options: HttpThreadOptions;
@@ -82,6 +87,7 @@ export class HttpThread implements HttpControl {
 				resolver: new ShapeResolver({ directory, levels, table, ...waits }),
 				reader,
 				waiters,
+				eventTimes: options.eventTimes ?? EVENT_TIMES,
 				answers: new ShapeAnswers({ config, reader, tags: new UniqueTags(options.httpThread) }),
 			},
 			deletion: { config, table, levels, registrar, ...waits },

@@ -96,6 +96,18 @@ export class ShapeAnswers {
 		target.exchange.send(200, this.#headers(target, 200, facts), `[${upToDateMessage(highestSeen(view))}]`);
 	}
 
+	/**
+	 * Begins an event stream. With data ahead the stream's offset is the requested one: a client that loses the
+	 * stream before the first batch must not continue behind what it never got.
+	 * @param end where the log ends, when the request is there; else null
+	 */
+	beginEvents(target: AnswerTarget, end: LogOffset | null): void {
+		const offset = end === null ? formatRequestOffset(target.parameters.offset) : formatPosition(end);
+		const headers = this.#headers(target, 200, { offset, upToDate: end !== null, hasData: true });
+		target.exchange.writeHead(200, { ...headers, connection: "keep-alive" }, null);
+		target.exchange.response.flushHeaders();
+	}
+
 	isNotModified(target: AnswerTarget, end: LogOffset): boolean {
 		const etag = this.#etag(target, { offset: formatPosition(end), upToDate: true, hasData: true });
 		return matchesEtag(target.exchange.request.headers["if-none-match"], etag);
@@ -138,7 +150,7 @@ export class ShapeAnswers {
 
 	#headers(target: AnswerTarget, status: number, facts: AnswerFacts): Headers {
 		const { parameters, shape, exchange } = target;
-		const { live } = parameters;
+		const { live, sse } = parameters;
 		return shapeAnswerHeaders(
 			{
 				method: exchange.method,
@@ -146,7 +158,7 @@ export class ShapeAnswers {
 				hasHandle: true,
 				initial: parameters.offset.kind === "before-all",
 				live,
-				sse: false,
+				sse: sse && status === 200,
 				handle: shape.handle,
 				offset: facts.offset,
 				schema: shape.schemaHeader,

@@ -8,8 +8,10 @@ import type { Config } from "../../shared/config.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { HTTP_PREPARE_WAIT_MS } from "../../shared/limits.ts";
 import type { ResolvedShape } from "../../shared/messages.ts";
+import type { LogOffset } from "../../shared/offset.ts";
 import type { ShapeTable } from "../../shared/shape-table.ts";
 import { type Admission, admissionRetryAfter, type Permit } from "./admission.ts";
+import { EventStream, type EventTimes } from "./event-stream.ts";
 import type { Exchange } from "./exchange.ts";
 import {
 	admissionRefused,
@@ -40,6 +42,7 @@ export interface ShapeRequestRooms {
 	readonly reader: LogReader;
 	readonly waiters: SlotWaiters;
 	readonly answers: ShapeAnswers;
+	readonly eventTimes: EventTimes;
 }
 
 const REFETCH_BODY = '[{"headers":{"control":"must-refetch"}}]';
@@ -151,6 +154,26 @@ class ShapeReading {
 
 	/** True once the request is answered. */
 	async #step(plan: ReadPlan, view: ShapeView, waiter: Waiter): Promise<boolean> {
+		const streams = plan.kind === "chunk" || plan.kind === "log" || plan.kind === "at-end";
+		if (this.#parameters.sse && streams) {
+			await this.#read(() => this.#stream(waiter, plan.kind === "at-end" ? plan.end : null));
+			return true;
+		}
+		return this.#answer(plan, view, waiter);
+	}
+
+	async #stream(waiter: Waiter, end: LogOffset | null): Promise<void> {
+		const { answers, table, reader, eventTimes } = this.#rooms;
+		const target = { exchange: this.#exchange, parameters: this.#parameters, shape: this.#shape };
+		answers.beginEvents(target, end);
+		if (this.#exchange.isHead) {
+			this.#exchange.response.end();
+		} else {
+			await new EventStream(target, { table, reader, waiter, times: eventTimes }).run();
+		}
+	}
+
+	async #answer(plan: ReadPlan, view: ShapeView, waiter: Waiter): Promise<boolean> {
 		const { config, answers } = this.#rooms;
 		const target = { exchange: this.#exchange, parameters: this.#parameters, shape: this.#shape };
 		switch (plan.kind) {

@@ -37,7 +37,9 @@ export interface Answer {
 
 export interface StandOptions {
 	readonly environment?: Readonly<Record<string, string>>;
-	readonly thread?: Partial<Pick<HttpThreadOptions, "admissionLimits" | "readinessWaitMs" | "resolveWaitMs">>;
+	readonly thread?: Partial<
+		Pick<HttpThreadOptions, "admissionLimits" | "eventTimes" | "readinessWaitMs" | "resolveWaitMs">
+	>;
 	readonly servesAdmin?: boolean;
 	readonly level?: 0 | 1 | 2;
 }
