@@ -104,8 +104,8 @@ export class PacedSocket {
 		this.#reads += 1;
 		this.#receivedBytes += chunk.length;
 		this.#events.read(chunk);
-		const full = chunk.length >= this.#raw.fullReadBytes;
-		const { state, gather } = afterRead(this.#pacing, performance.now(), full, this.#settings);
+		const read = { bytes: chunk.length, full: chunk.length >= this.#raw.fullReadBytes };
+		const { state, gather } = afterRead(this.#pacing, performance.now(), read, this.#settings);
 		this.#pacing = state;
 		if (gather && !this.#gone && !this.#resting) {
 			this.#startResting();

@@ -5,7 +5,12 @@
  * Called by the paced socket after each read.
  */
 
-import { READ_GATHER_MS, READ_GATHER_SOON_MS, READ_GATHER_STREAK } from "../../shared/limits.ts";
+import {
+	READ_GATHER_MS,
+	READ_GATHER_SOON_MS,
+	READ_GATHER_STREAK,
+	READ_GATHER_WORTH_BYTES,
+} from "../../shared/limits.ts";
 
 export interface PacingSettings {
 	/** How long reading rests. */
@@ -14,12 +19,15 @@ export interface PacingSettings {
 	readonly soonMs: number;
 	/** Reads that follow each other before gathering begins: one transaction alone comes in a few pieces. */
 	readonly streak: number;
+	/** A rest that brought less than this was not worth its delay: there is no backlog. */
+	readonly worthBytes: number;
 }
 
 export const PACING: PacingSettings = {
 	gatherMs: READ_GATHER_MS,
 	soonMs: READ_GATHER_SOON_MS,
 	streak: READ_GATHER_STREAK,
+	worthBytes: READ_GATHER_WORTH_BYTES,
 };
 
 /** Reads at once, always. For measurements and tests. */
@@ -30,25 +38,29 @@ export interface PacingState {
 	readonly streak: number;
 	/** Since when the socket has been open for the next read. */
 	readonly openSinceMs: number;
+	/** The next read is the first after a rest. */
+	readonly rested: boolean;
 }
 
-export const PACING_START: PacingState = { streak: 0, openSinceMs: Number.NEGATIVE_INFINITY };
+export const PACING_START: PacingState = { streak: 0, openSinceMs: Number.NEGATIVE_INFINITY, rested: false };
 
 /** What follows a read at `nowMs`: the new state, and whether reading rests now. A full read needs no rest. */
 export function afterRead(
 	state: PacingState,
 	nowMs: number,
-	full: boolean,
+	read: { readonly bytes: number; readonly full: boolean },
 	settings: PacingSettings,
 ): { readonly state: PacingState; readonly gather: boolean } {
-	const streak = nowMs - state.openSinceMs <= settings.soonMs ? state.streak + 1 : 0;
+	const follows = nowMs - state.openSinceMs <= settings.soonMs;
+	const inVain = state.rested && read.bytes < settings.worthBytes;
+	const streak = follows && !inVain ? state.streak + 1 : 0;
 	return {
-		state: { streak, openSinceMs: nowMs },
-		gather: streak >= settings.streak && !full,
+		state: { streak, openSinceMs: nowMs, rested: false },
+		gather: streak >= settings.streak && !read.full,
 	};
 }
 
-/** Reading goes on after a rest: the clock of "soon" starts anew. */
+/** Reading goes on after a rest or a pause: the clock of "soon" starts anew. */
 export function afterRest(state: PacingState, nowMs: number): PacingState {
-	return { streak: state.streak, openSinceMs: nowMs };
+	return { streak: state.streak, openSinceMs: nowMs, rested: true };
 }

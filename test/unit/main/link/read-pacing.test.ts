@@ -2,10 +2,10 @@ import { expect, it } from "vitest";
 import { afterRead, afterRest, EAGER, PACING, PACING_START } from "../../../../src/main/link/read-pacing.ts";
 
 /** Plays reads at these times, resting as told; answers which of them were followed by a rest. */
-function play(times: readonly number[], full = false, settings = PACING): boolean[] {
+function play(times: readonly number[], read = { bytes: 30_000, full: false }, settings = PACING): boolean[] {
 	let state = PACING_START;
 	return times.map((atMs) => {
-		const step = afterRead(state, atMs, full, settings);
+		const step = afterRead(state, atMs, read, settings);
 		state = step.gather ? afterRest(step.state, atMs + settings.gatherMs) : step.state;
 		return step.gather;
 	});
@@ -32,9 +32,14 @@ it("reads at once again when a rest was followed by quiet", () => {
 });
 
 it("does not rest after a full read", () => {
-	expect(play([0, 0.1, 0.2, 0.3, 0.4, 0.5], true)).not.toContain(true);
+	expect(play([0, 0.1, 0.2, 0.3, 0.4, 0.5], { bytes: 200_000, full: true })).not.toContain(true);
+});
+
+it("stops resting when a rest brings little: somebody commits one transaction after the other, and waits", () => {
+	const rests = play([0, 0.1, 0.2, 0.3, 0.4, 1.5, 1.6, 1.7, 1.8, 1.9, 3.1], { bytes: 300, full: false });
+	expect(rests).toEqual([false, false, false, false, true, false, false, false, false, true, false]);
 });
 
 it("never rests when eager", () => {
-	expect(play([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6], false, EAGER)).not.toContain(true);
+	expect(play([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6], { bytes: 300, full: false }, EAGER)).not.toContain(true);
 });
