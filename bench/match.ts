@@ -6,7 +6,7 @@
 
 import type { ShapeDefinition, WhereClause } from "../src/shared/shape-definition.ts";
 import { Tuple } from "../src/shared/tuple.ts";
-import { createShapeMatcher } from "../src/workers/match/matcher.ts";
+import { createShapeMatcher } from "../src/workers/match/shape-matcher.ts";
 import { loadWhereParser } from "../src/workers/where/where-parser.ts";
 
 const OID = 1000;

@@ -9,7 +9,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import type { Tuple } from "../../src/shared/tuple.ts";
 import type { CaseFolding } from "../../src/shared/where-tree.ts";
 import { compileWhere } from "../../src/workers/match/compile.ts";
-import { createShapeMatcher } from "../../src/workers/match/matcher.ts";
+import { createShapeMatcher } from "../../src/workers/match/shape-matcher.ts";
 import { loadWhereParser } from "../../src/workers/where/where-parser.ts";
 import { TestDatabase, testServers, uniqueName, useServer } from "../support/postgres.ts";
 import { forEachSeed, Random } from "../support/random.ts";

@@ -251,7 +251,7 @@ function compileKeyMembership(
 		}
 		const { buffer } = tuple;
 		const start = tuple.start[position.index] ?? 0;
-		return table.get(buffer, start, keyEnd(form, buffer, start, start + length)) === true ? TRUE : whenAbsent;
+		return table.find(buffer, start, keyEnd(form, buffer, start, start + length)) >= 0 ? TRUE : whenAbsent;
 	};
 }
 

@@ -1,7 +1,7 @@
 /**
  * The conditions of all shapes on one relation, arranged so that a row finds its shapes without asking each of
  * them: a tree of equality tables, and short lists of what has to be evaluated. Owns that tree; must find exactly
- * the shapes whose condition is true. Called by matcher.ts.
+ * the shapes whose condition is true. Called by shape-matcher.ts.
  */
 
 import { invariant } from "../../shared/assert.ts";
@@ -79,6 +79,7 @@ export class FilterIndex {
 	readonly #entries = new Map<number, Entry>();
 	readonly #positions = new Map<string, ColumnPosition>();
 	#columns: readonly RelationColumn[] | null = null;
+	#hasUnbound = false;
 
 	get size(): number {
 		return this.#entries.size;
@@ -109,6 +110,7 @@ export class FilterIndex {
 			this.#hang(this.#root, steps, 0, entry, predicate);
 		}
 		entry.unbound = this.#isUnbound(entry);
+		this.#hasUnbound ||= entry.unbound;
 		this.#entries.set(slot, entry);
 	}
 
@@ -130,14 +132,16 @@ export class FilterIndex {
 		for (const [name, position] of this.#positions) {
 			position.index = columns.findIndex((column) => column.name === name);
 		}
+		this.#hasUnbound = false;
 		for (const entry of this.#entries.values()) {
 			entry.unbound = this.#isUnbound(entry);
+			this.#hasUnbound ||= entry.unbound;
 		}
 	}
 
 	/** Finds the shapes that the row is inside of. */
 	find(tuple: Tuple, found: FoundSink): void {
-		visit(this.#root, tuple, found);
+		visit(this.#root, tuple, found, !this.#hasUnbound);
 	}
 
 	readonly #bind = (name: string): ColumnPosition => {
@@ -171,11 +175,12 @@ export class FilterIndex {
 			const registration: Registration = { entry, node, predicate, at: list.length };
 			list.push(registration);
 			entry.registrations.push(registration);
+			noteSoleShape(node);
 			return;
 		}
 		const table = this.#tableFor(node, step);
 		for (const key of step.keys) {
-			let child = table.nodes.get(key, 0, key.length);
+			let child = table.nodes.get(key);
 			if (child === undefined) {
 				child = new IndexNode(table, key);
 				table.nodes.set(key, child);
@@ -191,11 +196,13 @@ export class FilterIndex {
 		}
 		const table = new EqualityTable(node, step.column, step.form, this.#bind(step.column));
 		node.tables.push(table);
+		noteSoleShape(node);
 		return table;
 	}
 }
 
-function visit(node: IndexNode, tuple: Tuple, found: FoundSink): void {
+/** `trustsNotes`: every shape's columns are there, so that a place that stands for one shape needs no look at it. */
+function visit(node: IndexNode, tuple: Tuple, found: FoundSink, trustsNotes: boolean): void {
 	for (const registration of node.always) {
 		if (!registration.entry.unbound) {
 			found(registration.entry.slot);
@@ -212,9 +219,15 @@ function visit(node: IndexNode, tuple: Tuple, found: FoundSink): void {
 		const length = index >= 0 && index < tuple.columnCount ? (tuple.length[index] ?? LENGTH_NULL) : LENGTH_NULL;
 		if (length > LENGTH_NULL) {
 			const start = tuple.start[index] ?? 0;
-			const child = nodes.get(buffer, start, keyEnd(form, buffer, start, start + length));
-			if (child !== undefined) {
-				visit(child, tuple, found);
+			const place = nodes.find(buffer, start, keyEnd(form, buffer, start, start + length));
+			const note = place < 0 ? 0 : nodes.noteAt(place);
+			if (note > 0 && trustsNotes) {
+				found(note - 1);
+			} else if (place >= 0) {
+				const child = nodes.valueAt(place);
+				if (child !== undefined) {
+					visit(child, tuple, found, trustsNotes);
+				}
 			}
 		}
 	}
@@ -241,6 +254,7 @@ function unhang(registration: Registration): void {
 		list[registration.at] = last;
 		last.at = registration.at;
 	}
+	noteSoleShape(node);
 	while (node.isEmpty && node.parent !== null && node.key !== null) {
 		const table = node.parent;
 		table.nodes.delete(node.key);
@@ -249,5 +263,15 @@ function unhang(registration: Registration): void {
 		}
 		node = table.owner;
 		node.tables.splice(node.tables.indexOf(table), 1);
+		noteSoleShape(node);
+	}
+}
+
+/** Leaves, beside the key that leads to the node, the slot plus 1 of the only shape there, if that is all there is. */
+function noteSoleShape(node: IndexNode): void {
+	if (node.parent !== null && node.key !== null) {
+		const [only] = node.always;
+		const isSole = node.always.length === 1 && node.evaluated.length === 0 && node.tables.length === 0;
+		node.parent.nodes.setNote(node.key, isSole && only !== undefined ? only.entry.slot + 1 : 0);
 	}
 }
