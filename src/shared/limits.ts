@@ -67,6 +67,8 @@ export const HTTP_READ_BYTES = 256 * KIB;
 /** Admission: concurrent requests that may create a shape, and that read one. */
 export const HTTP_INITIAL_REQUESTS_MAX = 300;
 export const HTTP_EXISTING_REQUESTS_MAX = 10_000;
+/** Connections that wait to be accepted. Node's 511 made 2000 clients that came at once wait a second for a second SYN. */
+export const HTTP_BACKLOG = 4_096;
 /** Pairs in a query string: PARAMS_MAX parameters and room for the protocol's own. */
 export const HTTP_QUERY_PAIRS_MAX = 2_000;
 /** A response whose reader takes nothing for this long is cut. */

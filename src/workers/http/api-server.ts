@@ -8,6 +8,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from "node:net";
 import { SluiceError } from "../../shared/errors.ts";
 import {
+	HTTP_BACKLOG,
 	HTTP_HEADER_BYTES_MAX,
 	HTTP_HEADERS_TIMEOUT_MS,
 	HTTP_KEEP_ALIVE_MS,
@@ -163,7 +164,7 @@ export function listenOn(
 			reject(inUse ? new SluiceError("SLUICE_PORT_IN_USE", { port: address.port, cause: error }) : error);
 		};
 		server.once("error", onError);
-		server.listen(address, () => {
+		server.listen({ ...address, backlog: HTTP_BACKLOG }, () => {
 			server.off("error", onError);
 			const bound = server.address();
 			resolve(typeof bound === "object" && bound !== null ? bound.port : address.port);

@@ -4,14 +4,12 @@
  * API server; used by everything that answers.
  */
 
-import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "../../shared/logging.ts";
 import { type FileBody, PieceSource, sendPieces, sendWhole } from "./body-writer.ts";
 import type { Failure } from "./failures.ts";
+import { generateRequestId } from "./request-id.ts";
 import { commonHeaders, errorHeaders, type Headers, requestId } from "./response-headers.ts";
-
-const REQUEST_ID_RANDOM_BYTES = 16;
 
 export class Exchange {
 	readonly request: IncomingMessage;
@@ -41,7 +39,7 @@ export class Exchange {
 		this.#isStopping = options.isStopping;
 		this.isHead = request.method === "HEAD";
 		this.method = this.isHead ? "GET" : (request.method ?? "GET");
-		this.id = requestId(request.headers["x-request-id"], () => randomBytes(REQUEST_ID_RANDOM_BYTES).toString("hex"));
+		this.id = requestId(request.headers["x-request-id"], generateRequestId);
 		// A write that fails is seen by its caller; unheard, the event would end the thread.
 		response.on("error", () => undefined);
 		this.#common = commonHeaders(this.id, request.headers.origin, options.isShapeRoute);
