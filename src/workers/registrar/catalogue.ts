@@ -166,6 +166,8 @@ export class Catalogue {
 		return this.#change(() => {
 			const { table, ...rest } = shape.definition;
 			const digest = this.#storeTable(table);
+			// A shape that was removed, and whose removal is still to come, may have had the same definition.
+			this.#run("DELETE FROM shapes WHERE identity = ?", shape.identity);
 			this.#run(
 				"INSERT INTO shapes VALUES (?, ?, ?, ?, ?, ?, ?)",
 				shape.handle,
@@ -342,7 +344,7 @@ function syncDirectory(path: string): void {
 const SQLITE_FULL = 13;
 
 function storageError(cause: unknown): unknown {
-	if (cause instanceof SluiceError || !(cause instanceof Error)) {
+	if (!(cause instanceof Error) || !("errcode" in cause || "code" in cause) || cause instanceof SluiceError) {
 		return cause;
 	}
 	const full =
