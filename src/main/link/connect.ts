@@ -8,8 +8,9 @@ import { Socket } from "node:net";
 import { Client, type ClientConfig } from "pg";
 import { invariant } from "../../shared/assert.ts";
 import { SluiceError } from "../../shared/errors.ts";
+import { quoteIdentifier } from "./quoting.ts";
 import { openRawSocket, type RawSocket, wrapTlsSocket } from "./raw-socket.ts";
-import { errorFromThrown, isServerReport } from "./sqlstate.ts";
+import { errorFromReport, errorFromThrown, isServerReport, type ServerReport } from "./sqlstate.ts";
 import { type ConnectAttempt, connectAttempts } from "./tls-attempts.ts";
 
 export const STEP_CONNECT = "connect";
@@ -73,13 +74,7 @@ function asLinkError(error: unknown, options: ConnectOptions): SluiceError {
 	if (options.signal?.aborted === true) {
 		return new SluiceError("SLUICE_LINK_CLOSED", { step: STEP_CONNECT, reason: "aborted" });
 	}
-	return errorFromThrown(error, {
-		phase: "connect",
-		step: STEP_CONNECT,
-		...(isServerReport(error) && error.code === "42501"
-			? { statement: "ALTER ROLE <the role of DATABASE_URL> WITH REPLICATION" }
-			: {}),
-	});
+	return errorFromThrown(error, { phase: "connect", step: STEP_CONNECT });
 }
 
 async function attempt(target: ConnectAttempt, options: ConnectOptions): Promise<CommandSession> {
@@ -95,7 +90,7 @@ async function attempt(target: ConnectAttempt, options: ConnectOptions): Promise
 	} catch (error) {
 		destroyStream(client);
 		options.signal?.removeEventListener("abort", abort);
-		throw error;
+		throw isServerReport(error) && error.code === LACKS_PRIVILEGE ? mayNotReplicate(error, client) : error;
 	}
 	return {
 		async query(statement, timeoutMs) {
@@ -125,6 +120,13 @@ async function attempt(target: ConnectAttempt, options: ConnectOptions): Promise
 			destroyStream(client);
 		},
 	};
+}
+
+const LACKS_PRIVILEGE = "42501";
+
+function mayNotReplicate(error: Error & ServerReport, client: Client): SluiceError {
+	const statement = `ALTER ROLE ${quoteIdentifier(client.user ?? "")} WITH REPLICATION`;
+	return errorFromReport(error, { phase: "connect", step: STEP_CONNECT, statement });
 }
 
 function makeClient(target: ConnectAttempt, options: ConnectOptions, raw: RawSocket | null): Client {

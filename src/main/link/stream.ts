@@ -17,10 +17,11 @@ import { openSession } from "./connect.ts";
 import { FrameReader } from "./framing.ts";
 import { climbLadder, type HandshakeFacts } from "./handshake.ts";
 import { decideTick, type LivenessTimings, livenessTimings } from "./keepalive.ts";
+import type { LinkEvents, LinkOptions, LinkStatistics } from "./link-contract.ts";
 import { PacedSocket } from "./paced-socket.ts";
 import { quoteIdentifier, quoteLiteral } from "./quoting.ts";
 import type { RawSocket } from "./raw-socket.ts";
-import { PACING, type PacingSettings } from "./read-pacing.ts";
+import { PACING } from "./read-pacing.ts";
 import {
 	errorFromReport,
 	errorFromThrown,
@@ -30,48 +31,7 @@ import {
 } from "./sqlstate.ts";
 import { encodeStatusUpdate } from "./status-update.ts";
 
-export interface LinkOptions {
-	readonly databaseUrl: string;
-	readonly slotName: string;
-	readonly publicationName: string;
-	/** For each attempt to connect and each rung of the handshake but slot creation, which may rightly wait. */
-	readonly connectTimeoutMs?: number;
-	/** Drop an existing slot and make a new one: set after SLUICE_SLOT_LOST, whose stream has a gap. */
-	readonly discardSlot?: boolean;
-	/** Gives up connecting, also while slot creation waits. */
-	readonly signal?: AbortSignal;
-	readonly log: Logger;
-	/** Never set in production. */
-	readonly testHooks?: { readonly disableKeepalive?: boolean; readonly pacing?: PacingSettings };
-}
-
-export interface LinkEvents {
-	/**
-	 * One pgoutput message (the XLogData header stripped). A view that is valid only during the call, in stream
-	 * order. Called also while paused for what was already read.
-	 */
-	onFrame(message: Buffer): void;
-	/** A server keepalive's wal_end, in stream order. */
-	onKeepalive(walEnd: bigint): void;
-	/** After all frames of one socket read were handed over: the moment to close a batch or decide. */
-	onReadEnd(): void;
-	/** Asked each time a status update is built; exact exclusive LSNs, sent unchanged. */
-	positions(): { write: bigint; flush: bigint };
-	/** Once, after start(): the link is dead. Never after close(). */
-	onClosed(error: SluiceError): void;
-	/** Names the rung at hand, for status. */
-	onStep?(step: string): void;
-}
-
-export interface LinkStatistics {
-	readonly intervalMs: number;
-	/** Status updates sent. */
-	readonly sent: number;
-	/** Largest time between two status updates since streaming began. */
-	readonly largestGapMs: number;
-	readonly receivedBytes: number;
-	readonly reads: number;
-}
+export type { LinkEvents, LinkOptions, LinkStatistics } from "./link-contract.ts";
 
 type LinkState = "ready" | "starting" | "streaming" | "closed";
 
@@ -351,7 +311,7 @@ export class ReplicationLink implements AsyncDisposable {
 			const { code, message } = report;
 			this.#fail(
 				new SluiceError("SLUICE_SLOT_LOST", {
-					...this.#where(),
+					step: this.#where().step,
 					sqlState: code ?? null,
 					serverMessage: message ?? "",
 					problem: "the publication is missing: changes have been left out",
@@ -372,7 +332,7 @@ export class ReplicationLink implements AsyncDisposable {
 		}
 		this.#fail(
 			new SluiceError("SLUICE_LINK_CLOSED", {
-				...this.#where(),
+				step: this.#where().step,
 				reason: "end of stream",
 				cutFrameBytes: this.#frames.pendingBytes,
 			}),

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { FrameReader } from "../../../../src/main/link/framing.ts";
 import { FRAME_BYTES_MAX } from "../../../../src/shared/limits.ts";
@@ -143,4 +144,31 @@ describe("bytes that are no stream", () => {
 		expect(frames.feed(header(0x64, FRAME_BYTES_MAX))).toBeNull();
 		expect(frames.pendingBytes).toBe(64);
 	});
+});
+
+it("takes any bytes at any split without throwing, hanging or depending on the split", () => {
+	const body = fc.uint8Array({ maxLength: 60 });
+	const types = fc.constantFrom("A", "C", "E", "N", "S", "W", "Z", "c", "d", "R", "!");
+	const wellHeaded = fc.tuple(types, body).map(([type, bytes]) => message(type, bytes));
+	const sensible = fc.constantFrom(xlogData(INSERT), keepalive(7n, true), report("N", { C: "01000", M: "m" }));
+	const parts = fc.array(fc.oneof(sensible, wellHeaded, body.map(Buffer.from)), { maxLength: 8 });
+	fc.assert(
+		fc.property(parts, fc.array(fc.nat(300), { maxLength: 6 }), (pieces, cuts) => {
+			const bytes = Buffer.concat(pieces);
+			const whole = reader();
+			const wholeFailure = whole.frames.feed(Buffer.from(bytes));
+			const edges = [0, ...cuts.filter((cut) => cut < bytes.length).sort((a, b) => a - b), bytes.length];
+			const split = reader();
+			let failure = null as ReturnType<FrameReader["feed"]>;
+			feedReused(
+				edges.slice(1).map((edge, at) => bytes.subarray(edges[at], edge)),
+				(chunk) => {
+					failure = split.frames.feed(chunk);
+				},
+			);
+			expect(split.seen).toEqual(whole.seen);
+			expect(failure?.code).toBe(wholeFailure?.code);
+		}),
+		{ numRuns: 3000 },
+	);
 });
