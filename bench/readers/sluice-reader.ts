@@ -59,9 +59,10 @@ export class SluiceReader implements Reader {
 		});
 	}
 
+	/** A stop syncs and acknowledges what was written, so there is no need to wait for that. */
 	async skipToEnd(): Promise<void> {
 		const end = await currentLsn(this.#sql);
-		await this.#life((daemon) => new StatusWatch(daemon).until((status) => isDurable(status, end)));
+		await this.#life((daemon) => new StatusWatch(daemon).until((status) => isWritten(status, end)));
 	}
 
 	async run(request: ReaderRun): Promise<Measurement> {
@@ -72,7 +73,7 @@ export class SluiceReader implements Reader {
 	async verify(): Promise<number> {
 		return this.#life(async (daemon) => {
 			const end = await currentLsn(this.#sql);
-			await new StatusWatch(daemon).until((status) => isDurable(status, end));
+			await new StatusWatch(daemon).until((status) => isWritten(status, end));
 			await daemon.untilHealthy();
 			const count = Math.min(VERIFIED_SHAPES_MAX, this.#shapes);
 			for (let index = 0; index < count; index += 1) {
@@ -115,7 +116,7 @@ export class SluiceReader implements Reader {
 		if (request.mode === "live") {
 			const { catchUpTo } = request;
 			before = await watch.until(
-				(status) => status.link.state === "streaming" && (catchUpTo === null || isDurable(status, catchUpTo)),
+				(status) => status.link.state === "streaming" && (catchUpTo === null || isWritten(status, catchUpTo)),
 			);
 			watch.forget();
 		}

