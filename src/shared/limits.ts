@@ -90,6 +90,9 @@ export const HTTP_DIRECTORY_ENTRIES_MAX = 20_000;
 /** Reads shared between waiters at one offset: kept this long, this many bytes. */
 export const HTTP_SHARED_READ_TTL_MS = 500;
 export const HTTP_SHARED_READ_BYTES_MAX = 16 * MIB;
+/** Log files that one HTTP thread keeps open for the next reader, and for how long without one. */
+export const HTTP_OPEN_FILES_MAX = 256;
+export const HTTP_OPEN_FILES_IDLE_MS = 2_000;
 /** SSE: a comment after this silence; end of the stream after this. */
 export const HTTP_SSE_KEEP_ALIVE_MS = 21_000;
 export const HTTP_SSE_LIFETIME_MS = 60_000;

@@ -13,6 +13,7 @@ import type { ResolvedShape } from "../../shared/messages.ts";
 import { compareOffsets, formatOffset, type LogOffset } from "../../shared/offset.ts";
 import type { LogState } from "../../shared/shape-table.ts";
 import { LogIndex } from "./log-index.ts";
+import { RecentFiles } from "./recent-files.ts";
 
 export type ShapeFiles = Pick<ResolvedShape, "slot" | "generation" | "directory">;
 
@@ -49,6 +50,7 @@ interface SharedRead {
 export class LogReader {
 	readonly #segmentEnds = new Map<number, SegmentEnds>();
 	readonly #shared = new Map<string, SharedRead>();
+	readonly #files = new RecentFiles();
 	#sharedBytes = 0;
 	#sweep: NodeJS.Timeout | null = null;
 	#sharedHits = 0;
@@ -86,7 +88,7 @@ export class LogReader {
 		const segment = await this.#segmentAfter(shape, state, after);
 		const isLast = segment === state.segment;
 		const indexPath = logIndexPath(shape.directory, segment);
-		const run = await withFile(indexPath, async (file) => {
+		const run = await this.#files.with(indexPath, async (file) => {
 			const entries = isLast ? state.segmentEntries : await LogIndex.countEntries(file, indexPath);
 			return new LogIndex(file, indexPath, entries).runAfter(after);
 		});
@@ -103,7 +105,7 @@ export class LogReader {
 			});
 		}
 		const path = logSegmentPath(shape.directory, segment);
-		const bytes = await withFile(path, (file) => readRun(file, path, run.position, run.end - run.position));
+		const bytes = await this.#files.with(path, (file) => readRun(file, path, run.position, run.end - run.position));
 		return { ...bytes, end: run.lastOffset };
 	}
 
@@ -135,7 +137,7 @@ export class LogReader {
 			return known;
 		}
 		const path = logIndexPath(shape.directory, segment);
-		const end = await withFile(path, async (file) => {
+		const end = await this.#files.with(path, async (file) => {
 			const { tx, op } = await new LogIndex(file, path, await LogIndex.countEntries(file, path)).lastRecord();
 			return { tx, op };
 		});
