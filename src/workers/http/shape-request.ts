@@ -49,12 +49,12 @@ const REFETCH_BODY = '[{"headers":{"control":"must-refetch"}}]';
 
 /** Answers the request, errors included; never rejects. */
 export async function serveShape(rooms: ShapeRequestRooms, exchange: Exchange, query: Query): Promise<void> {
+	const permit = admit(rooms, exchange, query);
+	if (permit === null) {
+		return;
+	}
 	let parameters: ReadParameters | null = null;
 	try {
-		const permit = admit(rooms, exchange, query);
-		if (permit === null) {
-			return;
-		}
 		const body =
 			exchange.method === "POST" ? await readRequestBody(exchange.request) : ({ ok: true, hasSubset: false } as const);
 		if (!body.ok) {
@@ -78,10 +78,13 @@ export async function serveShape(rooms: ShapeRequestRooms, exchange: Exchange, q
 	} catch (error) {
 		const renames = parameters?.columnsFromQueryable === true;
 		exchange.fail(describeError(error, rooms.table.statusLevel(), renames ? renameColumnErrors : undefined), error);
+	} finally {
+		// When both the work and the response are over: a client that goes away does not make room for more work.
+		exchange.onEnd(() => permit.release());
 	}
 }
 
-/** Null when the request was refused (and answered). The permit is released when the response is over. */
+/** Null when the request was refused (and answered). */
 function admit(rooms: ShapeRequestRooms, exchange: Exchange, query: Query): Permit | null {
 	const kind = rooms.resolver.admissionKind(query);
 	const permit = rooms.admission.tryAcquire(kind);
@@ -89,7 +92,6 @@ function admit(rooms: ShapeRequestRooms, exchange: Exchange, query: Query): Perm
 		exchange.fail(admissionRefused(kind, rooms.admissionLimits[kind], admissionRetryAfter()));
 		return null;
 	}
-	exchange.onEnd(() => permit.release());
 	return permit;
 }
 

@@ -273,6 +273,34 @@ describe("admission", () => {
 		expect(stand.thread.gauges()).toMatchObject({ existing: 0, initial: 0 });
 	});
 
+	test("keeps the place of a client that went away until its work is over", async () => {
+		const { stand } = await standWithShape({ thread: { admissionLimits: { initial: 1, existing: 1 } } });
+		await using _stand = stand;
+		let release = (): void => undefined;
+		const resolve = stand.registrar.onResolve;
+		stand.registrar.onResolve = async (request) => {
+			await new Promise<void>((done) => {
+				release = done;
+			});
+			return resolve(request);
+		};
+		const abort = new AbortController();
+		const gone = stand.send("GET", query({ table: "a", offset: "-1" }), { signal: abort.signal }).catch(() => null);
+		while (stand.registrar.resolved.length < 1) {
+			await new Promise((done) => setImmediate(done));
+		}
+		abort.abort();
+		await gone;
+		while (stand.thread.gauges()["requests"] !== 0) {
+			await new Promise((done) => setImmediate(done));
+		}
+		expect((await stand.get(query({ table: "b", offset: "-1" }))).status).toBe(503);
+		release();
+		while (stand.thread.gauges()["initial"] !== 0) {
+			await new Promise((done) => setImmediate(done));
+		}
+	});
+
 	test("counts a client with an unknown handle as new, and one with a known handle not", async () => {
 		const { stand } = await standWithShape({ thread: { admissionLimits: limits } });
 		await using _stand = stand;
