@@ -14,6 +14,7 @@ import { loadWhereParser } from "../../src/workers/where/where-parser.ts";
 import { TestDatabase, testServers, uniqueName, useServer } from "../support/postgres.ts";
 import { forEachSeed, Random } from "../support/random.ts";
 import { generateCondition, generateRow, quote } from "../support/where-generator.ts";
+import { ACCEPTED_LITERALS, REFUSED_LITERALS } from "../support/where-literals.ts";
 import {
 	MOODS,
 	tupleOf,
@@ -93,6 +94,69 @@ describe.each(testServers())("a where clause on $name", (kind) => {
 		});
 	});
 });
+
+describe.each(testServers())("a constant of a where clause on $name", (kind) => {
+	const server = useServer(kind);
+
+	it("has the text that PostgreSQL's output function gives for it, and is refused where PostgreSQL refuses it", async () => {
+		await using database = await server.createDatabase();
+		const client = await database.connect();
+		await client.query(SESSION);
+		await client.query(CAST_OR_NULL);
+		for (const [type, text, canonical] of ACCEPTED_LITERALS) {
+			// float4 is written with the digits of the double it is; numeric's scale is not part of its value.
+			const shown = `case when ${quote(text)}::${type} is not distinct from ${quote(canonical)}::${type} then 'same' end`;
+			const { rows } = await client.query(`select ${shown} as same, ${quote(text)}::${type}::text as text`);
+			expect(rows[0].same, `${type} ${text}`).toBe("same");
+			if (type !== "float4" && type !== "numeric" && type !== "bool") {
+				expect(rows[0].text, `${type} ${text}`).toBe(canonical);
+			}
+		}
+		for (const [type, text] of REFUSED_LITERALS) {
+			const { rows } = await client.query("select pg_temp.accepts($1, $2) as accepted", [text, type]);
+			expect(rows[0].accepted, `${type} ${text}`).toBe(false);
+		}
+	});
+
+	it("stays a constant whatever standard_conforming_strings is", async () => {
+		await using database = await server.createDatabase();
+		const client = await database.connect();
+		await client.query("create table kept (s text)");
+		const values = [
+			"\\'; drop table kept; --",
+			"'; drop table kept; --",
+			"\\",
+			"\\\\'",
+			"$$",
+			"a\\nb",
+			"\\u0041",
+			'x"y',
+			"%\\%",
+		];
+		const parser = await loadWhereParser();
+		const columns = whereColumns();
+		for (const value of values) {
+			await client.query("truncate kept");
+			await client.query("insert into kept values ($1), ('other')", [value]);
+			const { sql } = parser.parse({ text: "s = $1", params: { 1: value }, columns, caseFolding: "ascii" });
+			for (const setting of ["on", "off"]) {
+				await client.query(`set standard_conforming_strings = ${setting}; set escape_string_warning = off`);
+				const { rows } = await client.query(`select s from kept where (${sql})`);
+				expect(rows, `${setting}: ${sql}`).toEqual([{ s: value }]);
+			}
+		}
+	});
+});
+
+/** Whether an input function takes a text. */
+const CAST_OR_NULL = `
+	create function pg_temp.accepts(value text, type text) returns bool language plpgsql as $$
+	begin
+		execute format('select %L::%s', value, type);
+		return true;
+	exception when others then
+		return false;
+	end $$`;
 
 /** 0 false, 1 true, 2 NULL: by row, then by condition. One statement for all. */
 async function askPostgres(client: Client, conditions: readonly string[]): Promise<number[][]> {
