@@ -14,7 +14,7 @@ describe.each(testServers())("the inspector on $name", (kind) => {
 	let sql: Database;
 	let inspector: Inspector;
 	beforeAll(() => {
-		sql = new Database(database.url, "test");
+		sql = new Database(() => database.url, "test");
 		inspector = new Inspector(sql);
 	});
 	afterAll(() => sql.close());

@@ -39,22 +39,24 @@ export function isUnavailable(error: unknown): boolean {
 }
 
 export class Database implements SqlSession {
-	readonly #pool: pg.Pool;
+	readonly #connectionString: () => string;
+	readonly #applicationName: string;
+	#current: { readonly connectionString: string; readonly pool: pg.Pool } | null = null;
 
-	constructor(databaseUrl: string, applicationName: string) {
-		this.#pool = new pg.Pool({
-			connectionString: databaseUrl,
-			application_name: applicationName,
-			max: POOL_SIZE,
-			connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-			idleTimeoutMillis: IDLE_TIMEOUT_MS,
-			statement_timeout: STATEMENT_TIMEOUT_MS,
-			query_timeout: QUERY_TIMEOUT_MS,
-			keepAlive: true,
-			allowExitOnIdle: true,
-		});
-		// An idle connection that the server closed: the pool has dropped it, the next query makes another.
-		this.#pool.on("error", () => {});
+	/** @param connectionString may answer another one later, when the server is reached in another way */
+	constructor(connectionString: () => string, applicationName: string) {
+		this.#connectionString = connectionString;
+		this.#applicationName = applicationName;
+	}
+
+	get #pool(): pg.Pool {
+		const connectionString = this.#connectionString();
+		if (this.#current?.connectionString !== connectionString) {
+			// What still runs there ends by itself.
+			void this.#current?.pool.end();
+			this.#current = { connectionString, pool: makePool(connectionString, this.#applicationName) };
+		}
+		return this.#current.pool;
 	}
 
 	/** @throws SluiceError `SLUICE_DATABASE_UNAVAILABLE`; the server's own errors pass as they are */
@@ -98,6 +100,24 @@ export class Database implements SqlSession {
 	}
 
 	async close(): Promise<void> {
-		await this.#pool.end();
+		await this.#current?.pool.end();
+		this.#current = null;
 	}
+}
+
+function makePool(connectionString: string, applicationName: string): pg.Pool {
+	const pool = new pg.Pool({
+		connectionString,
+		application_name: applicationName,
+		max: POOL_SIZE,
+		connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+		idleTimeoutMillis: IDLE_TIMEOUT_MS,
+		statement_timeout: STATEMENT_TIMEOUT_MS,
+		query_timeout: QUERY_TIMEOUT_MS,
+		keepAlive: true,
+		allowExitOnIdle: true,
+	});
+	// An idle connection that the server closed: the pool has dropped it, the next query makes another.
+	pool.on("error", () => {});
+	return pool;
 }

@@ -9,6 +9,7 @@ import pg from "pg";
 import { SluiceError } from "../../shared/errors.ts";
 import type { Logger } from "../../shared/logging.ts";
 import { backoffMs, waitMs } from "./backoff.ts";
+import type { ConnectionTarget } from "./connection-target.ts";
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const BACKOFF = { firstMs: 250, maxMs: 10_000 };
@@ -26,7 +27,7 @@ const SETTINGS = [
 ] as const;
 
 export interface StreamLockOptions {
-	readonly databaseUrl: string;
+	readonly target: ConnectionTarget;
 	readonly slotName: string;
 	readonly logger: Logger;
 	/** Called when the server begins or ceases to answer. */
@@ -101,21 +102,18 @@ export class StreamLock {
 
 	/** Connects, waits for the lock, holds it until the connection is lost. */
 	async #holdOnce(onHeld: () => void): Promise<void> {
-		const { databaseUrl, slotName, logger } = this.#options;
-		const client = new pg.Client({
-			connectionString: databaseUrl,
-			application_name: "sluice-lock",
-			connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-			keepAlive: true,
-		});
-		const lost = new Promise<void>((resolve) => {
-			client.once("end", resolve);
-			// More than one can come: the server's farewell, then the end of the socket.
-			client.on("error", () => resolve());
-		});
-		this.#client = client;
+		const { target, slotName, logger } = this.#options;
 		try {
-			await client.connect();
+			const client = await target.connect(
+				{ application_name: "sluice-lock", connectionTimeoutMillis: CONNECT_TIMEOUT_MS },
+				(next) => {
+					this.#client = next;
+				},
+			);
+			const lost = new Promise<void>((resolve) => {
+				client.once("end", resolve);
+				client.once("error", () => resolve());
+			});
 			this.#report(true);
 			for (const setting of SETTINGS) {
 				// Not every platform has client_connection_check_interval, not every version idle_session_timeout.
@@ -137,8 +135,8 @@ export class StreamLock {
 			await this.#watch(client, lost);
 		} finally {
 			this.#held = false;
+			breakConnection(this.#client);
 			this.#client = null;
-			breakConnection(client);
 		}
 	}
 

@@ -22,6 +22,7 @@ import type {
 } from "../../shared/messages.ts";
 import { ShapeTable } from "../../shared/shape-table.ts";
 import { Catalogue } from "./catalogue.ts";
+import { ConnectionTarget } from "./connection-target.ts";
 import { type DataDirectoryLock, lockDataDirectory } from "./data-directory.ts";
 import { Database } from "./database.ts";
 import { Inspector } from "./inspector.ts";
@@ -211,14 +212,15 @@ export class Registrar implements RegistrarControl {
 		const { init, whereParser, logger, onEvent, onFatal } = this.#options;
 		const { config, instanceId } = init;
 		const { signal } = this.#stopping;
-		const databaseUrl = must(config.databaseUrl, "the registrar is started with a database URL");
-		const database = new Database(databaseUrl, "sluice-registrar");
+		const target = new ConnectionTarget(must(config.databaseUrl, "the registrar is started with a database URL"));
+		const connectionString = (): string => target.connectionString;
+		const database = new Database(connectionString, "sluice-registrar");
 		const inspector = new Inspector(database);
 		const publication = new Publication(database, catalogue, publicationName(config), signal);
-		const snapshots = new SnapshotPool(databaseUrl, config.chunkBytes, onFatal);
+		const snapshots = new SnapshotPool(connectionString, config.chunkBytes, onFatal);
 		const announcer = new SlotAnnouncer(instanceId);
 		const lock = new StreamLock({
-			databaseUrl,
+			target,
 			slotName: slotName(config),
 			logger,
 			onReachable: (reachable) => onEvent({ kind: "database", reachable }),

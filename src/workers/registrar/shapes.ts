@@ -4,10 +4,8 @@
  * row. Exposed to the HTTP threads (RegistrarShapeControl); called by the registrar and the reconciler.
  */
 
-import { rm } from "node:fs/promises";
 import { SluiceError } from "../../shared/errors.ts";
 import { shapeDirectory } from "../../shared/log-layout.ts";
-import type { Logger } from "../../shared/logging.ts";
 import type { LaneEvent, RegistrarShapeControl, ResolvedShape, ShapeRequest } from "../../shared/messages.ts";
 import type { ShapeDefinition } from "../../shared/shape-definition.ts";
 import {
@@ -15,9 +13,7 @@ import {
 	INVALIDATED_SCHEMA,
 	SLOT_ACTIVE,
 	SLOT_CREATING,
-	SLOT_REMOVED,
 } from "../../shared/shape-table.ts";
-import { backoffMs, waitMs } from "./backoff.ts";
 import type { StoredShape } from "./catalogue.ts";
 import { sqlStateOf } from "./database.ts";
 import type { Inspector } from "./inspector.ts";
@@ -27,42 +23,31 @@ import { laneOfShape } from "./shape-assigner.ts";
 import { assignmentOf, type CreationRooms, ShapeCreation } from "./shape-creation.ts";
 import { requestDigest, shapeIdentity } from "./shape-identity.ts";
 import { type Shape, ShapeRegistry } from "./shape-registry.ts";
+import { type RemovalReason, type RemovalRooms, ShapeRemoval } from "./shape-removal.ts";
 import type { ShapeRequests } from "./shape-request.ts";
-import type { Slots } from "./slots.ts";
 
 /** A shape that is removed while a request waits for it is looked for again this often. */
 const RESOLVE_ATTEMPTS = 3;
-const STORAGE_BACKOFF = { firstMs: 100, maxMs: 10_000 };
 
-export interface ShapesRooms extends CreationRooms {
-	readonly slots: Slots;
+export interface ShapesRooms extends CreationRooms, RemovalRooms {
 	readonly requests: ShapeRequests;
 	readonly inspector: Inspector;
-	readonly logger: Logger;
 	readonly dataDir: string;
 	readonly laneCount: number;
 	/** Null when shapes may be made now, else why not. */
 	readonly obstacle: () => SluiceError | null;
-	readonly onCount: (count: number) => void;
-	/** Aborted when the registrar stops. */
-	readonly signal: AbortSignal;
 }
-
-/** Why a shape is removed; for the log line. */
-export type RemovalReason = "deleted" | "failed" | "purged" | "invalidated" | "lane-died" | "table-changed";
 
 export class Shapes implements RegistrarShapeControl {
 	readonly #rooms: ShapesRooms;
 	readonly #creation: ShapeCreation;
 	readonly #registry = new ShapeRegistry();
-	/** Removals that are not durable yet. */
-	readonly #removing = new Set<Promise<void>>();
-	/** Files on their way out. */
-	readonly #clearing = new Set<Promise<void>>();
+	readonly #removal: ShapeRemoval;
 
 	constructor(rooms: ShapesRooms) {
 		this.#rooms = rooms;
 		this.#creation = new ShapeCreation(rooms);
+		this.#removal = new ShapeRemoval(rooms, this.#registry);
 	}
 
 	get count(): number {
@@ -172,7 +157,7 @@ export class Shapes implements RegistrarShapeControl {
 			if (shape.state === "active") {
 				complete.push(shape);
 			} else if (shape.connection !== null) {
-				this.#removeSoon(shape, "lane-died");
+				this.#removal.removeSoon(shape, "lane-died");
 			}
 		}
 		await connection.control.restore(complete.map(assignmentOf));
@@ -190,53 +175,24 @@ export class Shapes implements RegistrarShapeControl {
 			this.#rooms.publication.forget(table.oid);
 		}
 		this.#rooms.logger.info({ handle: shape.handle, reason: event.reason }, "a lane has invalidated a shape");
-		this.#removeSoon(shape, "invalidated");
+		this.#removal.removeSoon(shape, "invalidated");
 	}
 
 	// --- removal
 
+	/** Readers are told at once. Resolves when the removal is durable; the files go afterwards. */
+	remove(shape: Shape, reason: RemovalReason): Promise<void> {
+		return this.#removal.remove(shape, reason);
+	}
+
 	/** Every shape: there is a gap in the stream. Resolves when the catalogue holds none of them. */
-	async purge(): Promise<void> {
-		for (const shape of this.#registry.all()) {
-			this.#removeSoon(shape, "purged");
-		}
-		await Promise.all(this.#removing);
-	}
-
-	/**
-	 * Readers are told at once. Resolves when the removal is durable; the files go afterwards, and the slot
-	 * rests after them.
-	 */
-	async remove(shape: Shape, reason: RemovalReason): Promise<void> {
-		if (shape.state === "removed") {
-			return;
-		}
-		const removal = this.#remove(shape, reason).finally(() => this.#removing.delete(removal));
-		this.#removing.add(removal);
-		await removal;
-	}
-
-	async #remove(shape: Shape, reason: RemovalReason): Promise<void> {
-		const { table, announcer, catalogue, logger, onCount } = this.#rooms;
-		const wasStored = shape.state === "active";
-		shape.state = "removed";
-		this.#registry.delete(shape);
-		table.setState(shape.slot, SLOT_REMOVED);
-		announcer.changed(shape.slot);
-		shape.abort.abort(new SluiceError("SLUICE_SHAPE_GONE"));
-		onCount(this.#registry.size);
-		logger.debug({ handle: shape.handle, reason, wasStored }, "removing a shape");
-		await shape.built.catch(() => {});
-		await this.#detach(shape);
-		await this.#untilStored(() => catalogue.removeShape(shape.handle));
-		const cleared = this.#clear(shape).finally(() => this.#clearing.delete(cleared));
-		this.#clearing.add(cleared);
+	purge(): Promise<void> {
+		return this.#removal.purge();
 	}
 
 	/** Waits until removed shapes and their files are gone. */
-	async settled(): Promise<void> {
-		await Promise.all(this.#removing);
-		await Promise.all(this.#clearing);
+	settled(): Promise<void> {
+		return this.#removal.settled();
 	}
 
 	/** The registrar stops: ends what is being created; it is started over after the next start. */
@@ -246,49 +202,7 @@ export class Shapes implements RegistrarShapeControl {
 			shape.abort.abort(new SluiceError("SLUICE_NOT_ACTIVE"));
 		}
 		await Promise.allSettled(creating.map((shape) => shape.built));
-		await this.settled();
-	}
-
-	#removeSoon(shape: Shape, reason: RemovalReason): void {
-		this.remove(shape, reason).catch((err: unknown) => {
-			this.#rooms.logger.error({ err, handle: shape.handle }, "a shape could not be removed");
-		});
-	}
-
-	async #detach(shape: Shape): Promise<void> {
-		const { lanes, logger } = this.#rooms;
-		try {
-			const connection = await lanes.present(shape.lane);
-			await connection?.control.removeShape(shape.slot);
-		} catch (err) {
-			// The lane has died: its next life is not given this shape.
-			logger.debug({ err, handle: shape.handle }, "the lane did not confirm the removal of a shape");
-		}
-	}
-
-	/** Repeats until the disk takes it: as long as the catalogue names a shape its files must stay. */
-	async #untilStored(change: () => Promise<void>): Promise<void> {
-		const { signal, logger } = this.#rooms;
-		for (let attempt = 0; !signal.aborted; attempt += 1) {
-			try {
-				await change();
-				return;
-			} catch (err) {
-				logger.warn({ err, attempt }, "the catalogue cannot be written, trying again");
-				await waitMs(backoffMs(attempt, STORAGE_BACKOFF, Math.random()), signal);
-			}
-		}
-	}
-
-	async #clear(shape: Shape): Promise<void> {
-		const { slots, logger } = this.#rooms;
-		try {
-			await rm(shape.directory, { recursive: true, force: true });
-		} catch (err) {
-			// The next start removes directories that the catalogue does not name.
-			logger.warn({ err, handle: shape.handle }, "the files of a removed shape cannot be deleted now");
-		}
-		slots.giveBack(shape.slot);
+		await this.#removal.settled();
 	}
 
 	// --- creation
@@ -343,7 +257,7 @@ export class Shapes implements RegistrarShapeControl {
 			ready.reject(error);
 			if (shape.state !== "removed") {
 				this.#rooms.logger.warn({ err: error, handle }, "a shape could not be created");
-				this.#removeSoon(shape, "failed");
+				this.#removal.removeSoon(shape, "failed");
 			}
 		});
 		return shape;
@@ -392,7 +306,7 @@ export class Shapes implements RegistrarShapeControl {
 	#openFailed(shape: Shape, error: unknown): never {
 		if (error instanceof SluiceError && error.code === "SLUICE_LOG_CORRUPT") {
 			this.#rooms.logger.error({ err: error, handle: shape.handle }, "a shape's log is damaged, dropping the shape");
-			this.#removeSoon(shape, "invalidated");
+			this.#removal.removeSoon(shape, "invalidated");
 			throw new SluiceError("SLUICE_SHAPE_GONE", { cause: error });
 		}
 		if (error instanceof SluiceError && error.code === "SLUICE_THREAD_GONE") {

@@ -40,12 +40,12 @@ export interface Snapshots {
 }
 
 export class SnapshotPool implements Snapshots {
-	readonly #databaseUrl: string;
+	readonly #databaseUrl: () => string;
 	readonly #chunkBytes: number;
 	readonly #pool: Piscina<SnapshotTask, SnapshotOutcome>;
 
 	/** @param onFatal a thread cannot be loaded: the pool is dead */
-	constructor(databaseUrl: string, chunkBytes: number, onFatal: (error: unknown) => void) {
+	constructor(databaseUrl: () => string, chunkBytes: number, onFatal: (error: unknown) => void) {
 		this.#databaseUrl = databaseUrl;
 		this.#chunkBytes = chunkBytes;
 		this.#pool = new Piscina<SnapshotTask, SnapshotOutcome>({
@@ -92,7 +92,7 @@ export class SnapshotPool implements Snapshots {
 				throw new SluiceError("SLUICE_SHAPE_GONE");
 			}
 			const outcome = await this.#run({
-				databaseUrl: this.#databaseUrl,
+				databaseUrl: this.#databaseUrl(),
 				chunkBytes: this.#chunkBytes,
 				directory: request.directory,
 				definition: request.definition,
