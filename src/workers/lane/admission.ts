@@ -1,8 +1,8 @@
 /**
  * Which transactions count for a shape: not those that its snapshot holds, nor those that its log has already.
  * Owns the rules of replication.md 5.4 on the stream's side; must stay off the path of a row once a shape is
- * settled in an epoch. Called by the batch processor. LSNs only grow within an epoch, which is what makes
- * "settled" hold for the rest of it.
+ * settled in an era. Called by the batch processor. LSNs only grow within an era, which is what makes "settled"
+ * hold for the rest of it.
  */
 
 import type { LaneLog } from "../../shared/log-store.ts";
@@ -37,7 +37,7 @@ export function admit(shape: LaneShape, log: LaneLog, position: StreamPosition, 
 	}
 	// In a transaction that the log has in part, later changes could still be present.
 	if (!log.lastIsOf(lsnHigh, lsnLow)) {
-		shape.settledEpoch = position.epoch;
+		shape.settledEra = position.era;
 	}
 	return ADMIT;
 }

@@ -77,6 +77,7 @@ export class BatchProcessor {
 	readonly #stamp = new ByteWriter(128);
 	#stampSerial = -1;
 	#batchSerial = 0;
+	#processedSequence = 0;
 	#changeSerial = 0;
 	#touched: LaneShape[] = [];
 	/** The change at hand. */
@@ -110,6 +111,7 @@ export class BatchProcessor {
 			this.#giveUp(header, openBefore);
 			throw diskError(error, "batch");
 		}
+		this.#processedSequence = header.sequence;
 		this.#publish();
 		const { position } = this;
 		const hasCommit = header.lastCommitEndLsn !== 0n;
@@ -136,6 +138,9 @@ export class BatchProcessor {
 				this.openShapes.replace([]);
 			}
 			position.isOpen = false;
+			position.era += 1;
+		} else if (header.sequence <= this.#processedSequence) {
+			position.era += 1;
 		}
 		position.enter(header);
 	}
@@ -263,7 +268,7 @@ export class BatchProcessor {
 		if (relation.stale?.has(shape)) {
 			return;
 		}
-		if (shape.settledEpoch !== position.epoch) {
+		if (shape.settledEra !== position.era) {
 			const verdict = admit(shape, log, position, this.#op);
 			if (verdict !== ADMIT) {
 				if (verdict === PRESENT) {
@@ -418,6 +423,7 @@ export class BatchProcessor {
 		this.#options.store.clearSpace();
 		this.openShapes.replace(openBefore);
 		this.#stampSerial = -1;
+		this.position.era += 1;
 		this.position.enter(header);
 	}
 }

@@ -49,8 +49,8 @@ export class LaneShape {
 	pending: PendingSplice | null;
 	/** Removed or invalidated. */
 	isGone = false;
-	/** In this stream epoch every further transaction is new to the log and not in the snapshot. */
-	settledEpoch = -1;
+	/** In this era (stream-position.ts) every further transaction is new to the log and not in the snapshot. */
+	settledEra = -1;
 	/** Serial of the batch that has touched the log. */
 	touchedBatch = -1;
 	/** The log has entries of the open transaction. */

@@ -76,7 +76,7 @@ export class ShapeControl implements LaneShapeControl {
 		this.#removeHeld(shape, snapshot);
 		shape.snapshot = snapshot;
 		shape.pending = null;
-		shape.settledEpoch = -1;
+		shape.settledEra = -1;
 		book.publish(shape);
 		this.#options.announce();
 		return "spliced";

@@ -10,6 +10,8 @@ export const NO_EPOCH = -1;
 
 export class StreamPosition {
 	epoch: number = NO_EPOCH;
+	/** Grows whenever the stream goes back: in a new epoch, and when a batch comes again. Within an era LSNs only grow. */
+	era = 0;
 	isOpen = false;
 	/** Commit LSN and id of the open transaction, or of the last one. */
 	lsnHigh = 0;
