@@ -143,7 +143,8 @@ export class Daemon {
 		this.#shapeCount = shapeCount;
 		this.#status.set("catalogue", true);
 		await this.#startHttp();
-		await this.#lanes.start();
+		// Lanes that cannot start make the service end instead; then nobody answers this.
+		await Promise.race([this.#lanes.start(), this.finished]);
 		this.#log.info(
 			{
 				...this.#ports,
@@ -228,7 +229,7 @@ export class Daemon {
 			batchesFrom: (sequence) => this.#flow.window.from(sequence).map(laneBatch),
 			attachToRegistrar: (lane, ports) =>
 				this.#registrar.control.attachLane(withTransfer({ lane, ...ports }, [ports.control, ports.events])),
-			status: this.#status,
+			untilActive: (deadlineMs) => this.#status.waitFor(LEVEL_ACTIVE, { deadlineMs }).catch(() => undefined),
 			log: this.#log,
 			events: {
 				written: (lane, sequence) => this.#flow.written(lane, sequence),

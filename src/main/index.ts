@@ -31,6 +31,10 @@ const EXIT_FORCED = 143;
 
 const [command, ...rest] = process.argv.slice(2);
 process.exitCode = await run(command, rest);
+if (command === "start") {
+	// A thread that failed to end must not keep a service alive that says it has stopped.
+	process.exit();
+}
 
 async function run(name: string | undefined, args: readonly string[]): Promise<number> {
 	switch (name) {
@@ -78,7 +82,7 @@ async function start(): Promise<number> {
 		if (local !== null) {
 			process.stdout.write(
 				welcome({
-					databaseUrl,
+					postgresPort: local.port,
 					postgresVersion: local.version,
 					dataDirectory: LOCAL_POSTGRES_DIRECTORY,
 					...daemon.ports,
@@ -122,7 +126,7 @@ async function startLocal(log: Logger) {
 		const { startLocalPostgres } = await import("./local-postgres/local-postgres.ts");
 		const local = await startLocalPostgres({ dataDirectory: resolve(LOCAL_POSTGRES_DIRECTORY) });
 		await createSampleTable(local.url);
-		log.info({ url: local.url, dataDirectory: LOCAL_POSTGRES_DIRECTORY }, "embedded postgresql is running");
+		log.info({ port: local.port, dataDirectory: LOCAL_POSTGRES_DIRECTORY }, "embedded postgresql is running");
 		return local;
 	} catch (error) {
 		log.fatal({ err: error }, "no DATABASE_URL is set and the embedded postgresql did not start");

@@ -19,8 +19,6 @@ import type {
 	LaneTask,
 	ThreadSample,
 } from "../../shared/messages.ts";
-import { LEVEL_ACTIVE } from "../../shared/shape-table.ts";
-import type { StatusMonitor } from "../status/status-monitor.ts";
 
 /** A batch as it is handed over; the bytes stay where they are. */
 export type LaneBatch = Extract<LaneInbound, { kind: "batch" }>;
@@ -36,7 +34,8 @@ export interface LaneOptions {
 	/** The batches from `sequence` on that the window still holds. */
 	readonly batchesFrom: (sequence: number) => readonly LaneBatch[];
 	readonly attachToRegistrar: (ports: { control: MessagePort; events: MessagePort }) => Promise<void>;
-	readonly status: StatusMonitor;
+	/** Resolves when the service is active, or at the deadline. */
+	readonly untilActive: (deadlineMs: number) => Promise<void>;
 	readonly events: LaneEvents;
 	readonly log: Logger;
 }
@@ -230,17 +229,14 @@ export class Lane {
 			return;
 		}
 		this.#setState("retrying");
-		this.#options.status
-			.waitFor(LEVEL_ACTIVE, { deadlineMs: leftMs })
-			.catch(() => undefined)
-			.then(() => {
-				setTimeout(() => {
-					if (this.#state === "retrying" && this.#retryingSequence === sequence) {
-						this.#setState("running");
-						this.#sendFrom(sequence);
-					}
-				}, BATCH_RETRY_DELAY_MS);
-			});
+		this.#options.untilActive(leftMs).then(() => {
+			setTimeout(() => {
+				if (this.#state === "retrying" && this.#retryingSequence === sequence) {
+					this.#setState("running");
+					this.#sendFrom(sequence);
+				}
+			}, BATCH_RETRY_DELAY_MS);
+		});
 	}
 
 	#sendFrom(sequence: number): void {

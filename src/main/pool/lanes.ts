@@ -11,7 +11,6 @@ import { SluiceError } from "../../shared/errors.ts";
 import type { Logger } from "../../shared/logging.ts";
 import type { LaneResume, LaneState, LaneTask, ThreadSample } from "../../shared/messages.ts";
 import { workerEntry } from "../../shared/thread-entry.ts";
-import type { StatusMonitor } from "../status/status-monitor.ts";
 import { Lane, type LaneBatch } from "./lane.ts";
 
 export interface LanesOptions {
@@ -19,7 +18,8 @@ export interface LanesOptions {
 	readonly resume: (lane: number) => LaneResume;
 	readonly batchesFrom: (sequence: number) => readonly LaneBatch[];
 	readonly attachToRegistrar: (lane: number, ports: { control: MessagePort; events: MessagePort }) => Promise<void>;
-	readonly status: StatusMonitor;
+	/** See LaneOptions. */
+	readonly untilActive: (deadlineMs: number) => Promise<void>;
 	readonly log: Logger;
 	readonly events: {
 		written(lane: number, sequence: number): void;
@@ -61,7 +61,7 @@ export class Lanes {
 					resume: () => options.resume(id),
 					batchesFrom: options.batchesFrom,
 					attachToRegistrar: (ports) => options.attachToRegistrar(id, ports),
-					status: options.status,
+					untilActive: options.untilActive,
 					log: options.log,
 					events: {
 						written: (sequence) => options.events.written(id, sequence),

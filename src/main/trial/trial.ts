@@ -47,7 +47,7 @@ export async function runStatement(databaseUrl: string, statement: string): Prom
 
 /** The text that `npm start` prints when everything runs. */
 export function welcome(facts: {
-	readonly databaseUrl: string;
+	readonly postgresPort: number;
 	readonly postgresVersion: number;
 	readonly dataDirectory: string;
 	readonly port: number;
@@ -59,7 +59,7 @@ export function welcome(facts: {
 	const secretParameter = facts.secretRequired ? ', secret: "YOUR_SECRET"' : "";
 	return `
 Sluice runs.
-  PostgreSQL ${facts.postgresVersion} (embedded, kept in ${facts.dataDirectory}): ${facts.databaseUrl}
+  PostgreSQL ${facts.postgresVersion} (embedded) on port ${facts.postgresPort}, kept in ${facts.dataDirectory}
   Sample table: items (id, title, done)
   Status: http://127.0.0.1:${facts.adminPort}/v1/status
 
