@@ -25,6 +25,8 @@ export interface Surroundings {
 	readonly postgres: string;
 	readonly workers: number;
 	readonly commit: string | null;
+	/** Of the last minute, before anything was started. */
+	readonly loadAverage: number;
 }
 
 export function rowsPerSecond(measurement: Measurement): number {
@@ -44,11 +46,16 @@ export function pairedRatio(left: readonly Measurement[], right: readonly Measur
 	return median(ratios);
 }
 
+/** From here on something else takes a noticeable part of the machine. */
+const LOAD_AVERAGE_QUIET = 0.5;
+
 export function formatSurroundings(surroundings: Surroundings): string {
 	const gibibytes = (surroundings.memoryBytes / 1024 ** 3).toFixed(0);
+	const busy = surroundings.loadAverage > LOAD_AVERAGE_QUIET;
 	return [
 		`${surroundings.cpus} × ${surroundings.cpuModel}, ${gibibytes} GiB; PostgreSQL ${surroundings.postgres}, Node ${surroundings.node}`,
 		`PostgreSQL, readers and load share the machine; SLUICE_WORKERS=${surroundings.workers}${surroundings.commit === null ? "" : `; commit ${surroundings.commit}`}`,
+		`load average before the start ${surroundings.loadAverage.toFixed(1)}${busy ? ": other programs run, so rates are too low and ratios uncertain" : ""}`,
 	].join("\n");
 }
 

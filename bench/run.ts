@@ -6,7 +6,7 @@
 
 import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { cpus, tmpdir, totalmem } from "node:os";
+import { cpus, loadavg, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type pg from "pg";
@@ -176,7 +176,7 @@ async function runGroup(shapes: number, place: Place): Promise<readonly Scenario
 		return scenarios;
 	} finally {
 		if (sluice !== null) {
-			sluice.dispose();
+			await sluice.dispose();
 			place.running.delete(sluice);
 		}
 		await dropSlots(sql).catch((error: unknown) => progress(`slots remain: ${error}`));
@@ -209,6 +209,7 @@ async function commit(): Promise<string | null> {
 }
 
 async function bench(options: BenchOptions): Promise<void> {
+	const loadAverage = loadavg()[0] ?? 0;
 	const directory = await mkdtemp(join(tmpdir(), "sluice-bench-"));
 	let postgres: BenchPostgres | null = null;
 	const running = new Set<SluiceReader>();
@@ -216,7 +217,7 @@ async function bench(options: BenchOptions): Promise<void> {
 	const interrupted = (): void => {
 		progress("interrupted");
 		for (const sluice of running) {
-			sluice.dispose();
+			void sluice.dispose();
 		}
 		void postgres?.stop();
 	};
@@ -233,6 +234,7 @@ async function bench(options: BenchOptions): Promise<void> {
 			postgres: await postgres.version(),
 			workers: options.workers,
 			commit: await commit(),
+			loadAverage,
 		};
 		print(formatSurroundings(surroundings));
 		print(recvlogical === null ? "no pg_recvlogical on this machine\n" : `pg_recvlogical: ${recvlogical}\n`);

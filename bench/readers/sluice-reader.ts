@@ -4,7 +4,7 @@
  * kernel say. Called by run.ts.
  */
 
-import { readFile } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type pg from "pg";
@@ -92,9 +92,10 @@ export class SluiceReader implements Reader {
 		});
 	}
 
-	/** Ends whatever still runs, without ceremony. */
-	dispose(): void {
+	/** Ends whatever still runs, without ceremony, and removes the data; the log stays. */
+	async dispose(): Promise<void> {
 		this.#running?.kill();
+		await rm(this.#settings.dataDirectory, { recursive: true, force: true, maxRetries: 3 });
 	}
 
 	async #life<T>(work: (daemon: SluiceProcess) => Promise<T>): Promise<T> {
