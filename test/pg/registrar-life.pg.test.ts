@@ -3,6 +3,7 @@
  */
 
 import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
 import { SLOT_ACTIVE, SLOT_REMOVED } from "../../src/shared/shape-table.ts";
 import { embeddedServers, testServers, uniqueName, useServer } from "../support/postgres.ts";
@@ -161,6 +162,19 @@ describe.each(testServers())("the registrar on $name", (kind) => {
 		await expect(second.registrar.open()).rejects.toMatchObject({ code: "SLUICE_DATA_DIR_LOCKED" });
 		await first.registrar.stop();
 		await second.registrar.open();
+	});
+
+	it("drops a stored shape whose directory is gone", async () => {
+		await using room = await prepare(ITEMS);
+		{
+			await using registrar = await TestRegistrar.start(room.setup);
+			const shape = await registrar.complete({ table: "items" });
+			await registrar.complete({ table: "items", where: "id = 1" });
+			await registrar.registrar.stop();
+			await rm(shape.directory, { recursive: true });
+		}
+		await using again = await TestRegistrar.create(room.setup);
+		expect((await again.registrar.open()).shapeCount).toBe(1);
 	});
 
 	it("forgets a shape that was being created when the process ended, and removes its directory", async () => {

@@ -242,9 +242,10 @@ describe.each(testServers())("table readiness on $name", (kind) => {
 			create table columns (id int primary key, title text, spare text);
 			create table root (id int primary key) partition by range (id);
 			create table leaf partition of root for values from (0) to (10);
-			create table untouched (id int primary key, title text)`);
+			create table untouched (id int primary key, title text);
+			create table readded (id int primary key)`);
 		await using registrar = await TestRegistrar.start(room.setup);
-		const names = ["unpublished", "identity", "renamed", "dropped", "columns", "root", "untouched"];
+		const names = ["unpublished", "identity", "renamed", "dropped", "columns", "root", "untouched", "readded"];
 		const shapes = new Map<string, { slot: number }>();
 		for (const name of names) {
 			shapes.set(name, await registrar.complete({ table: name }));
@@ -257,7 +258,9 @@ describe.each(testServers())("table readiness on $name", (kind) => {
 			drop table dropped;
 			alter table columns drop column spare;
 			create table leaf2 partition of root for values from (10) to (20);
-			create index on untouched (title)`);
+			create index on untouched (title);
+			alter publication ${room.publication} drop table readded;
+			alter publication ${room.publication} add table readded`);
 		await registrar.registrar.reconciler.check(() => true);
 		const states = names.map((name) => registrar.table.state(shapes.get(name)?.slot ?? -1) === SLOT_REMOVED);
 		expect(Object.fromEntries(names.map((name, index) => [name, states[index]]))).toEqual({
@@ -268,6 +271,7 @@ describe.each(testServers())("table readiness on $name", (kind) => {
 			columns: true,
 			root: true,
 			untouched: false,
+			readded: true,
 		});
 		expect(registrar.table.state(narrow.slot)).not.toBe(SLOT_REMOVED);
 		await registrar.complete({ table: "unpublished" });

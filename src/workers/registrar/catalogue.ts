@@ -124,8 +124,19 @@ export class Catalogue {
 		);
 	}
 
-	/** Every complete shape; definitions of one table share one object. */
+	/**
+	 * Every complete shape; definitions of one table share one object.
+	 * @throws SluiceError `SLUICE_CATALOGUE_UNREADABLE`
+	 */
 	shapes(): StoredShape[] {
+		try {
+			return this.#readShapes();
+		} catch (cause) {
+			throw new SluiceError("SLUICE_CATALOGUE_UNREADABLE", { cause });
+		}
+	}
+
+	#readShapes(): StoredShape[] {
 		const tables = new Map<string, TableInfo>();
 		for (const row of this.#prepared("SELECT digest, info FROM tables").all()) {
 			const table = JSON.parse(textOf(row, "info")) as TableInfo;

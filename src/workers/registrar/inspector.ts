@@ -4,6 +4,7 @@
  * and the reconciler.
  */
 
+import { createHash } from "node:crypto";
 import { must } from "../../shared/assert.ts";
 import type { ColumnInfo, TableInfo } from "../../shared/shape-definition.ts";
 import type { CaseFolding } from "../../shared/where-tree.ts";
@@ -152,7 +153,7 @@ export class Inspector {
 
 	/** Seeds the shared objects with what the catalogue held. */
 	intern(table: TableInfo): TableInfo {
-		const key = JSON.stringify(table);
+		const key = createHash("sha256").update(JSON.stringify(table)).digest("base64");
 		const known = this.#interned.get(key)?.deref();
 		if (known !== undefined) {
 			return known;

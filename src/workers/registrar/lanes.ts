@@ -25,7 +25,7 @@ interface Attached extends LaneConnection {
 
 export class Lanes {
 	readonly #attached = new Map<number, Attached>();
-	readonly #waiting = new Map<number, Set<(connection: LaneConnection) => void>>();
+	readonly #waiting = new Map<number, Set<(connection: LaneConnection | null) => void>>();
 
 	/** A lane has (re)started. Calls for its shapes go on waiting until {@link restored}. */
 	attach(lane: number, control: MessagePort, events: MessagePort, onEvent: (event: LaneEvent) => void): LaneConnection {
@@ -51,10 +51,9 @@ export class Lanes {
 		const attached = this.#attached.get(connection.lane);
 		if (attached === connection) {
 			attached.restored = true;
-			for (const resolve of this.#waiting.get(connection.lane) ?? []) {
-				resolve(connection);
+			for (const take of [...(this.#waiting.get(connection.lane) ?? [])]) {
+				take(connection);
 			}
-			this.#waiting.delete(connection.lane);
 		}
 	}
 
@@ -73,14 +72,16 @@ export class Lanes {
 		return new Promise((resolve, reject) => {
 			const waiting = this.#waiting.get(lane) ?? new Set();
 			this.#waiting.set(lane, waiting);
-			const timer = setTimeout(() => {
-				waiting.delete(take);
-				reject(new SluiceError("SLUICE_NOT_ACTIVE", { lane }));
-			}, ATTACH_WAIT_MS);
-			const take = (connection: LaneConnection): void => {
+			const take = (connection: LaneConnection | null): void => {
 				clearTimeout(timer);
-				resolve(connection);
+				waiting.delete(take);
+				if (connection === null) {
+					reject(new SluiceError("SLUICE_NOT_ACTIVE", { lane }));
+				} else {
+					resolve(connection);
+				}
 			};
+			const timer = setTimeout(() => take(null), ATTACH_WAIT_MS);
 			waiting.add(take);
 		});
 	}
@@ -95,6 +96,11 @@ export class Lanes {
 			this.#close(attached);
 		}
 		this.#attached.clear();
+		for (const waiting of this.#waiting.values()) {
+			for (const take of [...waiting]) {
+				take(null);
+			}
+		}
 	}
 
 	#close(attached: Attached | undefined): void {

@@ -46,6 +46,11 @@ export interface TableFacts {
 	readonly membership: MembershipFacts;
 }
 
+/** Names a membership together with the tables it was waited for: another one has to be waited for again. */
+export function membershipLife(facts: TableFacts): string {
+	return `${facts.membership.membership}/${facts.relations.map((relation) => relation.oid).join(",")}`;
+}
+
 interface PublicationRow extends Omit<PublicationFacts, "oid"> {
 	readonly oid: string;
 }

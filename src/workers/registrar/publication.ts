@@ -10,7 +10,7 @@ import type { TableInfo } from "../../shared/shape-definition.ts";
 import { backoffMs, waitMs } from "./backoff.ts";
 import { type Database, type SqlSession, sqlStateOf } from "./database.ts";
 import { displayQualified, quoteQualified } from "./identifiers.ts";
-import { readTableFacts, readWriters, type TableFacts } from "./publication-facts.ts";
+import { membershipLife, readTableFacts, readWriters, type TableFacts } from "./publication-facts.ts";
 import { planReadiness, type ReadinessPlan } from "./readiness-plan.ts";
 
 /** The longest that the lock attempt may hold up writers that come after it. */
@@ -91,7 +91,7 @@ export class Publication {
 				});
 			}
 			if (plan.kind === "ready") {
-				const life = `${plan.membership}/${plan.relationOids.join(",")}`;
+				const life = membershipLife(facts);
 				// The lock of our own ALTER has waited for the writers.
 				if (!altered && this.#memberships.readyMembership(table.oid) !== life) {
 					await this.#waitForEarlierWriters(plan.relationOids, deadline);

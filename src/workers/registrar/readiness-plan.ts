@@ -16,7 +16,7 @@ export type ReadinessPlan =
 	 */
 	| { readonly kind: "alter"; readonly statements: readonly string[]; readonly lockMode: LockMode }
 	/** Nothing to alter. `relationOids`: the tables whose writers count. */
-	| { readonly kind: "ready"; readonly membership: string; readonly relationOids: readonly number[] };
+	| { readonly kind: "ready"; readonly relationOids: readonly number[] };
 
 export type LockMode = "SHARE ROW EXCLUSIVE" | "ACCESS EXCLUSIVE";
 
@@ -91,10 +91,10 @@ export function planReadiness(
 		...(membership.membership === null ? [addTable(publicationName, table)] : []),
 		...notFull.map(identityFull),
 	];
-	if (membership.membership === null || statements.length > 0) {
+	if (statements.length > 0) {
 		return { kind: "alter", statements, lockMode: notFull.length > 0 ? "ACCESS EXCLUSIVE" : "SHARE ROW EXCLUSIVE" };
 	}
-	return { kind: "ready", membership: membership.membership, relationOids: relations.map((relation) => relation.oid) };
+	return { kind: "ready", relationOids: relations.map((relation) => relation.oid) };
 }
 
 /**

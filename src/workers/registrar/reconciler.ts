@@ -8,8 +8,8 @@ import type { Logger } from "../../shared/logging.ts";
 import type { TableInfo } from "../../shared/shape-definition.ts";
 import type { SqlSession } from "./database.ts";
 import { type Inspector, inspect } from "./inspector.ts";
-import type { Publication } from "./publication.ts";
-import { type PublicationFacts, readPublication, readTableFacts } from "./publication-facts.ts";
+import type { Publication, ReadyMemberships } from "./publication.ts";
+import { membershipLife, type PublicationFacts, readPublication, readTableFacts } from "./publication-facts.ts";
 import type { Shape } from "./shape-registry.ts";
 import type { Shapes } from "./shapes.ts";
 import { tableDrift } from "./table-drift.ts";
@@ -24,6 +24,7 @@ export interface ReconcilerRooms {
 	readonly inspector: Inspector;
 	readonly publication: Publication;
 	readonly publicationName: string;
+	readonly memberships: Pick<ReadyMemberships, "readyMembership">;
 	readonly shapes: Pick<Shapes, "all" | "remove">;
 	readonly logger: Logger;
 	/** Looks only when this is so: the lock is held. */
@@ -99,13 +100,17 @@ export class Reconciler {
 			publication?.allOperations === true &&
 			facts.membership.membership !== null &&
 			!facts.membership.restricted &&
+			// Taken out and added again is another membership: changes in between were not streamed.
+			this.#rooms.memberships.readyMembership(oid) === membershipLife(facts) &&
 			facts.relations.every((each) => each.replicaIdentity === "f");
+		const ends: Promise<void>[] = [];
 		for (const shape of shapes) {
 			const drift = tableDrift(shape.definition, inspected?.table ?? null);
 			if (drift !== null || !followed) {
-				await this.#end(shape, drift ?? "not-followed");
+				ends.push(this.#end(shape, drift ?? "not-followed"));
 			}
 		}
+		await Promise.all(ends);
 	}
 
 	async #end(shape: Shape, reason: string): Promise<void> {

@@ -21,7 +21,7 @@ import type {
 	StoredPosition,
 } from "../../shared/messages.ts";
 import { ShapeTable } from "../../shared/shape-table.ts";
-import { Catalogue } from "./catalogue.ts";
+import { Catalogue, type StoredShape } from "./catalogue.ts";
 import { ConnectionTarget } from "./connection-target.ts";
 import { type DataDirectoryLock, lockDataDirectory } from "./data-directory.ts";
 import { Database } from "./database.ts";
@@ -88,30 +88,40 @@ export class Registrar implements RegistrarControl {
 	async open(): Promise<{ readonly position: StoredPosition | null; readonly shapeCount: number }> {
 		const { config } = this.#options.init;
 		const directoryLock = lockDataDirectory(config.dataDir);
-		let catalogue: Catalogue;
+		let catalogue: Catalogue | null = null;
 		try {
 			catalogue = new Catalogue(join(config.dataDir, "catalogue.sqlite"), shapesDirectory(config.dataDir));
+			const stored = catalogue.shapes();
+			const opened = this.#assemble(directoryLock, catalogue);
+			const shapeCount = await this.#restore(opened, stored);
+			this.#opened = opened;
+			opened.reconciler.start();
+			return { position: catalogue.position(), shapeCount };
 		} catch (error) {
+			catalogue?.close();
 			directoryLock.release();
 			throw error;
 		}
-		const opened = this.#assemble(directoryLock, catalogue);
-		this.#opened = opened;
-		const existing = existingDirectories(config.dataDir);
-		const stored = catalogue.shapes();
+	}
+
+	/** Fills the shape table with what is still there, and clears away what nobody owns. */
+	async #restore(opened: Opened, stored: readonly StoredShape[]): Promise<number> {
+		const { logger, init } = this.#options;
+		const existing = existingDirectories(init.config.dataDir);
 		const kept = stored.filter((shape) => existing.has(shape.handle));
 		for (const shape of stored.filter((each) => !existing.has(each.handle))) {
-			this.#options.logger.warn({ handle: shape.handle }, "a shape's directory is missing, dropping the shape");
-			await catalogue.removeShape(shape.handle);
+			logger.warn({ handle: shape.handle }, "a shape's directory is missing, dropping the shape");
+			await opened.catalogue.removeShape(shape.handle);
+		}
+		for (const shape of kept) {
+			opened.inspector.intern(shape.definition.table);
 		}
 		opened.shapes.restore(kept);
 		const owned = new Set(kept.map((shape) => shape.handle));
 		const orphans = [...existing].filter((name) => !owned.has(name));
-		void removeOrphans(config.dataDir, orphans, this.#stopping.signal, this.#options.logger);
-		opened.reconciler.start();
-		const position = catalogue.position();
-		this.#options.logger.info({ shapes: kept.length, orphans: orphans.length }, "the catalogue is open");
-		return { position, shapeCount: kept.length };
+		void removeOrphans(init.config.dataDir, orphans, this.#stopping.signal, logger);
+		logger.info({ shapes: kept.length, orphans: orphans.length }, "the catalogue is open");
+		return kept.length;
 	}
 
 	async acquireLock(): Promise<void> {
@@ -247,6 +257,7 @@ export class Registrar implements RegistrarControl {
 			inspector,
 			publication,
 			publicationName: publicationName(config),
+			memberships: catalogue,
 			shapes,
 			logger,
 			enabled: () => lock.held && this.#position !== null,

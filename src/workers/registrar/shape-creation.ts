@@ -146,6 +146,9 @@ export function assignmentOf(shape: Shape): ShapeAssignment {
 function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
 	return new Promise((resolve, reject) => {
 		const aborted = (): void => reject(signal.reason);
+		if (signal.aborted) {
+			aborted();
+		}
 		signal.addEventListener("abort", aborted);
 		promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", aborted));
 	});

@@ -42,7 +42,7 @@ function plan(facts: TableFacts, needsGenerated = false) {
 
 describe("the readiness plan", () => {
 	it("is empty for a member with a full identity", () => {
-		expect(plan(MEMBER)).toEqual({ kind: "ready", membership: "1:table:5", relationOids: [10] });
+		expect(plan(MEMBER)).toEqual({ kind: "ready", relationOids: [10] });
 	});
 
 	it("adds the table, and locks no more than that needs", () => {
