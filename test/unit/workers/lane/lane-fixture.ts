@@ -217,6 +217,8 @@ export interface FixtureOptions {
 	/** The memory of an earlier life in the same process. */
 	readonly table?: ShapeTable;
 	readonly matcher?: ShapeMatcher;
+	/** Called before each write to a log. */
+	readonly beforeWrite?: () => void;
 }
 
 export class LaneFixture {
@@ -239,7 +241,10 @@ export class LaneFixture {
 		this.store = new FileLogStore({
 			chunkBytes: options.chunkBytes ?? 1_000_000,
 			lanes: 1,
-			beforeWrite: () => faults.pass("lane.log.write"),
+			beforeWrite: () => {
+				options.beforeWrite?.();
+				faults.pass("lane.log.write");
+			},
 			...(options.openLogsMax === undefined ? {} : { openLogsMax: options.openLogsMax }),
 		});
 		const matcher = options.matcher ?? new FakeMatcher();
