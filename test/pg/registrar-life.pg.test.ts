@@ -8,6 +8,7 @@ import { describe, expect, it } from "vitest";
 import { SLOT_ACTIVE, SLOT_REMOVED } from "../../src/shared/shape-table.ts";
 import { embeddedServers, testServers, uniqueName, useServer } from "../support/postgres.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
+import { tlsServer } from "../support/tls.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { createPublication, type RegistrarSetup, TestRegistrar } from "./registrar-setup.ts";
 
@@ -218,5 +219,33 @@ describe.each(embeddedServers())("the registrar and a crash of $name", (kind) =>
 		await server.local.restart();
 		await registrar.registrar.acquireLock();
 		await registrar.complete({ table: "big", where: "id = 1" });
+	});
+});
+
+describe.each(embeddedServers())("the registrar and TLS of $name", (kind) => {
+	const server = useServer(
+		kind,
+		tlsServer(["hostssl all all 127.0.0.1/32 trust", "hostnossl all postgres 127.0.0.1/32 trust"]),
+	);
+	const prepare = roomsOf(server);
+
+	it.each([
+		{ name: "without sslmode, on a server that takes both", parameters: {}, tls: true },
+		{ name: "with sslmode=disable", parameters: { sslmode: "disable" }, tls: false },
+		{ name: "with sslmode=require and a certificate that nobody knows", parameters: { sslmode: "require" }, tls: true },
+	])("connects every one of its sessions alike $name", async ({ parameters, tls }) => {
+		await using room = await prepare(ITEMS);
+		await using registrar = await TestRegistrar.start({
+			...room.setup,
+			databaseUrl: room.database.urlAs({ user: "postgres", parameters }),
+		});
+		await registrar.complete({ table: "items" });
+		const sessions = await room.database.sql(
+			`select distinct application_name::text as name, ssl from pg_stat_activity join pg_stat_ssl using (pid)
+			where application_name like 'sluice-%' and datname = current_database() order by 1`,
+		);
+		expect(sessions).toEqual(
+			["sluice-lock", "sluice-registrar", "sluice-snapshot"].map((name) => ({ name, ssl: tls })),
+		);
 	});
 });
