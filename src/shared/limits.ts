@@ -102,8 +102,14 @@ export const WHERE_BYTES_MAX = 65_536;
 /** Nesting of a `where`: deeper trees are refused, so that no recursion overflows. */
 export const WHERE_DEPTH_MAX = 200;
 export const PARAMS_MAX = 1_000;
-/** All parameter values of one `where` together: they end up in its SQL text and in its catalogue row. */
+/** All parameter values of one `where` together, each as often as it is used: they end up in its SQL text. */
 export const PARAMS_BYTES_MAX = 1 * MIB;
+/** Elements of all array constants of one `where`. */
+export const WHERE_ELEMENTS_MAX = 50_000;
+/** A checked tree, once written out: forms that repeat an operand (BETWEEN, ANY) must not multiply it out. */
+export const WHERE_TREE_CHARACTERS_MAX = 8 * MIB;
+/** Characters of a LIKE pattern: a row costs at most its own length times this. */
+export const LIKE_PATTERN_CHARACTERS_MAX = 4_096;
 /** Digits of a numeric constant once written out; `1e131071` in a list of thousands would not be bounded otherwise. */
 export const NUMERIC_DIGITS_MAX = 16_384;
 /** Index keys that one condition may multiply out to (`a IN (…) AND b IN (…)`); the rest is evaluated per row. */

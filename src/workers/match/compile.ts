@@ -10,7 +10,7 @@ import type { CompareOperator, Comparison, WhereNode } from "../../shared/where-
 import { ByteTable, sameBytes } from "./byte-table.ts";
 import { endWithoutBlanks, type KeyForm, keyBytes, keyEnd, keyForm, losesBlanks } from "./key-form.ts";
 import { compileLike } from "./like.ts";
-import { bytesGetter, type Getter, orderOf, type ValueOrder } from "./operands.ts";
+import { bytesGetter, equalityWithAny, type Getter, orderOf, type ValueOrder } from "./operands.ts";
 import {
 	type ColumnBinder,
 	type ColumnPosition,
@@ -216,20 +216,11 @@ function compileIn(tree: Extract<WhereNode, { kind: "in" }>, bind: ColumnBinder)
 		return compileKeyMembership(bind(operand.name), form, values, comparison, whenAbsent);
 	}
 	invariant(values.length > 0, "a list without values");
-	const orders = values.map((text) =>
-		orderOf(comparison, operand, { kind: "literal", type, text }, bind, compileWhere),
-	);
+	const literals = values.map((text) => ({ kind: "literal", type, text }) as const);
+	const equals = equalityWithAny(comparison, operand, literals, bind, compileWhere);
 	return (tuple) => {
-		for (const order of orders) {
-			const result = order(tuple);
-			if (result === null) {
-				return UNKNOWN;
-			}
-			if (result === 0) {
-				return TRUE;
-			}
-		}
-		return whenAbsent;
+		const result = equals(tuple);
+		return result === null ? UNKNOWN : result ? TRUE : whenAbsent;
 	};
 }
 

@@ -50,7 +50,8 @@ export function losesBlanks(operand: ColumnOperand): boolean {
 
 /** The key of a constant that is compared with a column of this form. */
 export function keyBytes(text: string, comparison: Comparison): Uint8Array {
-	return Uint8Array.from(Buffer.from(comparison === "bpchar" ? text.replace(/ +$/, "") : text, "utf8"));
+	const bytes = Buffer.from(text, "utf8");
+	return Uint8Array.from(comparison === "bpchar" ? bytes.subarray(0, endWithoutBlanks(bytes, 0, bytes.length)) : bytes);
 }
 
 /** The end of the key in a column's text. */

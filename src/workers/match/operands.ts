@@ -6,7 +6,7 @@
 
 import { unreachable } from "../../shared/assert.ts";
 import { LENGTH_NULL, type Tuple } from "../../shared/tuple.ts";
-import type { Comparison, Operand, ScalarType } from "../../shared/where-tree.ts";
+import type { Comparison, LiteralOperand, Operand, ScalarType } from "../../shared/where-tree.ts";
 import { endWithoutBlanks, losesBlanks } from "./key-form.ts";
 import { type ColumnBinder, type CompileCondition, FALSE, lengthAt, type Predicate, TRUE, UNKNOWN } from "./truth.ts";
 import {
@@ -36,7 +36,16 @@ export interface ValueOrder {
 
 type Reader<T> = (buffer: Buffer, start: number, length: number) => T;
 
-/** The order of two operands under a comparison. */
+/** How the operands of one comparison are read, and how what was read is ordered. */
+interface ValueForm<T> {
+	readonly getter: (operand: Operand) => Getter<T>;
+	readonly compare: (left: T, right: T) => number;
+}
+
+/** What is done with a form, whatever its values are. */
+type FormUse<R> = <T>(form: ValueForm<T>) => R;
+
+/** The order of two operands under a comparison. Each operand is compiled once. */
 export function orderOf(
 	comparison: Comparison,
 	left: Operand,
@@ -44,28 +53,57 @@ export function orderOf(
 	bind: ColumnBinder,
 	compile: CompileCondition,
 ): ValueOrder {
-	const both = <T>(getter: (operand: Operand) => Getter<T>, compare: (left: T, right: T) => number): ValueOrder =>
-		makeOrder(getter(left), getter(right), compare);
+	return withForm(comparison, bind, compile, ({ getter, compare }) => makeOrder(getter(left), getter(right), compare));
+}
+
+/** Whether the operand equals any of the constants; null when it is NULL. The operand is compiled, and read, once. */
+export function equalityWithAny(
+	comparison: Comparison,
+	operand: Operand,
+	literals: readonly LiteralOperand[],
+	bind: ColumnBinder,
+	compile: CompileCondition,
+): (tuple: Tuple) => boolean | null {
+	return withForm(comparison, bind, compile, ({ getter, compare }) => {
+		const subject = getter(operand);
+		const constants = literals.map(getter);
+		return (tuple) => {
+			const value = subject(tuple);
+			if (value === null) {
+				return null;
+			}
+			return constants.some((constant) => {
+				const other = constant(tuple);
+				return other !== null && compare(value, other) === 0;
+			});
+		};
+	});
+}
+
+function withForm<R>(comparison: Comparison, bind: ColumnBinder, compile: CompileCondition, use: FormUse<R>): R {
 	switch (comparison) {
 		case "float":
-			return both((operand) => floatGetter(operand, bind), compareFloat);
+			return use({ getter: (operand) => floatGetter(operand, bind), compare: compareFloat });
 		case "numeric":
-			return both((operand) => valueGetter(operand, readNumeric, bind), compareNumeric);
+			return use({ getter: (operand) => valueGetter(operand, readNumeric, bind), compare: compareNumeric });
 		case "text":
 		case "bpchar":
 		case "uuid":
-			return both(
-				(operand) => bytesGetter(operand, comparison, bind),
-				(first, second) => first.compare(second),
-			);
+			return use({
+				getter: (operand) => bytesGetter(operand, comparison, bind),
+				compare: (first: Buffer, second: Buffer) => first.compare(second),
+			});
 		case "boolean":
-			return both((operand) => booleanGetter(operand, bind, compile), compareExact);
+			return use({ getter: (operand) => booleanGetter(operand, bind, compile), compare: compareExact });
 		case "integer":
 		case "date":
 		case "time":
 		case "timestamp":
 		case "timestamptz":
-			return both((operand) => valueGetter(operand, exactReader(comparison, operand), bind), compareExact);
+			return use({
+				getter: (operand) => valueGetter(operand, exactReader(comparison, operand), bind),
+				compare: compareExact,
+			});
 		default:
 			return unreachable(comparison);
 	}

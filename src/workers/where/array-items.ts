@@ -55,5 +55,6 @@ export function arrayItems(
 	}
 	// One parameter may be used once as an array and once as a scalar; PostgreSQL would see two types.
 	const { location: at } = expression;
+	parameters.countElements(elements.length, at);
 	return elements.map((text) => ({ form: "untyped", text, parameter: null, location: at }));
 }

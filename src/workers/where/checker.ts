@@ -121,6 +121,7 @@ class Checker {
 		if (text === undefined) {
 			throw new WhereRefusal(`parameter $${parameter} was not provided`, node.location);
 		}
+		this.#parameters.countUse(text, node.location);
 		return { form: "untyped", text, parameter, location: node.location };
 	}
 

@@ -4,6 +4,7 @@
  * checker.ts, pairing.ts and casts.ts.
  */
 
+import { PARAMS_BYTES_MAX, WHERE_ELEMENTS_MAX } from "../../shared/limits.ts";
 import type { ColumnInfo } from "../../shared/shape-definition.ts";
 import type { ColumnOperand, LiteralOperand, Operand, ScalarType, WhereNode } from "../../shared/where-tree.ts";
 import { columnTypeName, hasCollation } from "./column-types.ts";
@@ -54,9 +55,30 @@ export function operandType(operand: ColumnOperand): ScalarType {
 	return operand.casts.at(-1) ?? operand.type;
 }
 
-/** Types of the parameters met so far. */
+/** Types of the parameters met so far, and what constants have been spent on. */
 export class ParameterTypes {
 	readonly #types = new Map<number, ScalarType>();
+	#characters = 0;
+	#elements = 0;
+
+	/** Counts one use of a parameter. @throws WhereRefusal when all uses together are too large */
+	countUse(text: string, location: number | null): void {
+		this.#characters += text.length;
+		if (this.#characters > PARAMS_BYTES_MAX) {
+			throw new WhereRefusal(
+				`the parameters are too large, each as often as it is used (the limit is ${PARAMS_BYTES_MAX} bytes)`,
+				location,
+			);
+		}
+	}
+
+	/** Counts the elements of an array constant. @throws WhereRefusal when there are too many in all */
+	countElements(count: number, location: number | null): void {
+		this.#elements += count;
+		if (this.#elements > WHERE_ELEMENTS_MAX) {
+			throw new WhereRefusal(`too many array elements (the limit is ${WHERE_ELEMENTS_MAX})`, location);
+		}
+	}
 
 	/** @throws WhereRefusal when the parameter already has another type */
 	settle(parameter: number, type: ScalarType, location: number | null): void {

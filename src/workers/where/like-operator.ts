@@ -3,6 +3,7 @@
  * would only complain about when it meets a row. Called by checker.ts.
  */
 
+import { LIKE_PATTERN_CHARACTERS_MAX } from "../../shared/limits.ts";
 import type { CaseFolding, WhereNode } from "../../shared/where-tree.ts";
 import { type Expression, type ParameterTypes, settleUntyped, typedOperand } from "./expression.ts";
 import { NULL_CONDITION } from "./lists.ts";
@@ -33,6 +34,12 @@ export function likeNode(
 	if (typeof text === "string" || left.operand.kind === "condition") {
 		throw new WhereRefusal("Could not select an operator overload", location);
 	}
+	if (text.text.length > LIKE_PATTERN_CHARACTERS_MAX) {
+		throw new WhereRefusal(
+			`the LIKE pattern is too long (the limit is ${LIKE_PATTERN_CHARACTERS_MAX} characters)`,
+			pattern.location ?? location,
+		);
+	}
 	if (hasOpenEscape(text.text)) {
 		throw new WhereRefusal("LIKE pattern must not end with escape character", pattern.location ?? location);
 	}
@@ -47,6 +54,9 @@ export function likeNode(
 }
 
 function hasOpenEscape(pattern: string): boolean {
-	const trailing = /\\*$/.exec(pattern)?.[0] ?? "";
-	return trailing.length % 2 === 1;
+	let first = pattern.length;
+	while (first > 0 && pattern[first - 1] === "\\") {
+		first -= 1;
+	}
+	return (pattern.length - first) % 2 === 1;
 }

@@ -40,7 +40,7 @@ export function equalsAny(
 			(other) =>
 				other.comparison === pair.comparison &&
 				other.node.type === literal.type &&
-				JSON.stringify(other.operand) === JSON.stringify(pair.left),
+				isSameOperand(other.operand, pair.left),
 		);
 		if (group === undefined) {
 			const node = {
@@ -63,6 +63,17 @@ export function equalsAny(
 		return { kind: "constant", value: false };
 	}
 	return all.length === 1 ? only : { kind: "or", nodes: all };
+}
+
+/** Operands that one expression gave; a condition is the same only when it is the same node. */
+function isSameOperand(left: Operand, right: Operand | null): boolean {
+	if (left.kind === "column" && right?.kind === "column") {
+		return left.casts.length === right.casts.length && left.casts.every((type, index) => type === right.casts[index]);
+	}
+	if (left.kind === "literal" && right?.kind === "literal") {
+		return left.type === right.type && left.text === right.text;
+	}
+	return left.kind === "condition" && right?.kind === "condition" && left.node === right.node;
 }
 
 function listNode(node: Extract<WhereNode, { kind: "in" }>, values: readonly string[], hasNull: boolean): WhereNode {

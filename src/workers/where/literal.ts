@@ -5,7 +5,14 @@
 
 import { IDENTIFIER_BYTES_MAX } from "../../shared/limits.ts";
 import type { LiteralOperand, ScalarType } from "../../shared/where-tree.ts";
-import { canonicalFloat, canonicalInteger, canonicalNumeric, roundNumeric, trimSpace } from "./number-literal.ts";
+import {
+	canonicalFloat,
+	canonicalInteger,
+	canonicalNumeric,
+	roundNumeric,
+	trimSpace,
+	withoutTrailing,
+} from "./number-literal.ts";
 import { canonicalTime, dateToTimestamp } from "./time-literal.ts";
 
 /** The constant that the type's input function makes of `text`, or null when it would refuse it. */
@@ -102,7 +109,7 @@ export function castLiteral(literal: LiteralOperand, type: ScalarType): CastResu
 	const fromText = TEXTS.includes(from);
 	if (fromText && TEXTS.includes(type)) {
 		// Only these casts of bpchar go through rtrim1.
-		const text = from === "bpchar" && type !== "name" ? literal.text.replace(/ +$/, "") : literal.text;
+		const text = from === "bpchar" && type !== "name" ? withoutTrailing(literal.text, " ") : literal.text;
 		return from === "bpchar" && type === "name" ? "unknown" : (literalFromText(text, type) ?? "invalid");
 	}
 	if (fromText) {

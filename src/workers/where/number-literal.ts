@@ -17,9 +17,24 @@ const RANGE: Readonly<Record<IntegerType, readonly [bigint, bigint]>> = {
 const INTEGER_CHARACTERS_MAX = 64;
 const FLOAT_CHARACTERS_MAX = 1_024;
 
-/** What isspace() takes in the C locale; input functions of numbers ignore it at both ends. */
+const SPACES = " \t\n\r\f\v";
+
+/** Without what isspace() takes in the C locale, at both ends: input functions of numbers ignore it. */
 export function trimSpace(text: string): string {
-	return text.replace(/^[ \t\n\r\f\v]+/, "").replace(/[ \t\n\r\f\v]+$/, "");
+	let start = 0;
+	while (start < text.length && SPACES.includes(text[start] ?? "")) {
+		start += 1;
+	}
+	return withoutTrailing(text.slice(start), SPACES);
+}
+
+/** Without trailing characters of a set. A loop: a regular expression anchored at the end takes quadratic time. */
+export function withoutTrailing(text: string, characters: string): string {
+	let end = text.length;
+	while (end > 0 && characters.includes(text[end - 1] ?? "")) {
+		end -= 1;
+	}
+	return text.slice(0, end);
 }
 
 /** int2in, int4in, int8in: decimal only, so that 15 and 18 agree. */
@@ -48,7 +63,7 @@ export function canonicalNumeric(text: string): string | null {
 	if (whole === "" && fraction === "") {
 		return null;
 	}
-	const digits = (whole + fraction).replace(/^0+/, "").replace(/0+$/, "");
+	const digits = withoutTrailing((whole + fraction).replace(/^0+/, ""), "0");
 	if (digits === "") {
 		return "0";
 	}

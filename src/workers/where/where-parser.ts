@@ -14,6 +14,7 @@ import { deparse } from "./deparse.ts";
 import { checkTokens } from "./nesting.ts";
 import { WhereRefusal, WRAPPER } from "./refusal.ts";
 import { isRecord, listField } from "./syntax-node.ts";
+import { checkTreeSize } from "./tree-size.ts";
 
 export interface WhereInput {
 	/** The `where` as the client wrote it. */
@@ -50,6 +51,7 @@ function parse(input: WhereInput): WhereClause {
 		const clause = whereClauseOf(input.text);
 		const columns = new Map(input.columns.map((column) => [column.name, column]));
 		const tree = checkWhere(clause, { columns, params: input.params, caseFolding: input.caseFolding });
+		checkTreeSize(tree);
 		return { sql: deparse(tree), tree };
 	} catch (error) {
 		throw error instanceof WhereRefusal ? error.toSluiceError() : error;

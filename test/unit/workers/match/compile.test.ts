@@ -105,4 +105,9 @@ describe("a condition on a row", () => {
 		row.reset(row.buffer, 2);
 		expect(() => compile("v IS NULL")(row)).toThrow(UNEVALUABLE);
 	});
+
+	it("compiles a condition that stands under many lists once", () => {
+		const text = `${"(".repeat(30)}b${" IN (true, false, null))".repeat(30)}`;
+		expect(NAMES.get(compile(text)(rowOf({ b: "t" })))).toBe("true");
+	});
 });

@@ -2,7 +2,14 @@
 
 import { beforeAll, describe, expect, it } from "vitest";
 import { SluiceError } from "../../../../src/shared/errors.ts";
-import { PARAMS_BYTES_MAX, PARAMS_MAX, WHERE_BYTES_MAX, WHERE_DEPTH_MAX } from "../../../../src/shared/limits.ts";
+import {
+	LIKE_PATTERN_CHARACTERS_MAX,
+	PARAMS_BYTES_MAX,
+	PARAMS_MAX,
+	WHERE_BYTES_MAX,
+	WHERE_DEPTH_MAX,
+	WHERE_ELEMENTS_MAX,
+} from "../../../../src/shared/limits.ts";
 import type { ColumnInfo } from "../../../../src/shared/shape-definition.ts";
 import { loadWhereParser, type WhereParser } from "../../../../src/workers/where/where-parser.ts";
 import { whereColumns } from "../../../support/where-table.ts";
@@ -233,5 +240,34 @@ describe("sizes", () => {
 	it("accepts long flat conditions", () => {
 		expect(sqlOf(Array.from({ length: 3_000 }, (_, index) => `id = ${index}`).join(" OR "))).toContain("2999");
 		expect(sqlOf(`id IN (${Array.from({ length: 8_000 }, (_, index) => index).join(",")})`)).toContain("'7999'::int4");
+	});
+
+	it.each([
+		["a large parameter that is used often", `${"s = $1 OR ".repeat(3_000)}b`, "x".repeat(1_000_000)],
+		["array elements without end", "id = ANY($1)", `{${"1,".repeat(WHERE_ELEMENTS_MAX)}1}`],
+		["a large constant beside many elements", `'${"x".repeat(60_000)}' < ANY($1)`, `{${"x,".repeat(10_000)}x}`],
+		[
+			"BETWEEN within BETWEEN, which repeats its subject",
+			`${"(".repeat(30)}b${" BETWEEN SYMMETRIC b AND b)".repeat(30)}`,
+			"",
+		],
+		["IN within IN", `${"(".repeat(30)}b${" IN (b, true, b))".repeat(30)}`, ""],
+		["a LIKE pattern without end", "s LIKE $1", "%_".repeat(LIKE_PATTERN_CHARACTERS_MAX)],
+	])("refuses %s before it multiplies out", (_name, text, parameter) => {
+		const started = performance.now();
+		expect(errorsOf(text, { 1: parameter })).toMatchObject({ where: [expect.stringMatching(/limit is/)] });
+		expect(performance.now() - started).toBeLessThan(5_000);
+	});
+
+	it.each([
+		["id = $1", "x"],
+		["n = $1", "1"],
+		["b = $1", "t"],
+		["c = $1::bpchar::text", "x"],
+	])("reads %s with a million blanks inside the parameter in linear time", (text, edge) => {
+		const started = performance.now();
+		errorsOf(text, { 1: `${edge}${" ".repeat(1_000_000)}${edge}` });
+		errorsOf(text, { 1: `${edge}${"0".repeat(1_000_000)}${edge}` });
+		expect(performance.now() - started).toBeLessThan(3_000);
 	});
 });
