@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { connectAttempts } from "../../../../src/main/link/tls-attempts.ts";
+import { connectAttempts } from "../../../src/shared/tls-attempts.ts";
 
 const BASE = "postgresql://u:p%40ss@db.example:5433/app";
 
