@@ -158,7 +158,9 @@ async function runGroup(shapes: number, place: Place): Promise<readonly Scenario
 			sluice = new SluiceReader({ sql, databaseUrl: postgres.url(database), database, directory, shapes, workers });
 			place.running.add(sluice);
 			const registrationMs = await sluice.register();
-			print(`${count(shapes)} shapes registered in ${(registrationMs / 1_000).toFixed(1)} s (16 requests at once)\n`);
+			print(
+				`${count(shapes)} shape${shapes === 1 ? "" : "s"} registered in ${(registrationMs / 1_000).toFixed(1)} s (16 requests at once)\n`,
+			);
 			readers.push(sluice);
 		}
 		const group = new Group(sql, shapes, readers);

@@ -116,7 +116,8 @@ export class RecvlogicalReader implements Reader {
 				...["--option", "proto_version=1", "--option", `publication_names="${this.#publication}"`],
 				...(end === null ? [] : ["--endpos", formatLsn(end)]),
 			],
-			{ stdio: ["ignore", "ignore", "inherit"] },
+			// Without an end it is interrupted, and complains about that.
+			{ stdio: ["ignore", "ignore", end === null ? "ignore" : "inherit"] },
 		);
 	}
 
