@@ -54,7 +54,7 @@ describe.each(embeddedServers())("$name", (kind) => {
 	const server = useServer(kind);
 	const daemons = useDaemons();
 
-	it("every client equals SELECT after every batch, through restarts", { timeout: 240_000 }, async () => {
+	it("every client equals SELECT after every batch, through restarts", { timeout: 120_000 * SEEDS }, async () => {
 		await forEachSeed(SEEDS, async (random) => {
 			const database = await server.createDatabase();
 			await database.sql(WORLD_DDL);

@@ -48,6 +48,8 @@ const SESSION_SETTINGS: readonly (readonly [name: string, value: string])[] = [
 	["TimeZone", "UTC"],
 	["extra_float_digits", "1"],
 	["IntervalStyle", "iso_8601"],
+	// Names of types such as regclass are printed in full, whatever the role's path, in both halves alike.
+	["search_path", "pg_catalog"],
 ];
 
 /** A backend that waits for a lock notices within this time that we are gone. */

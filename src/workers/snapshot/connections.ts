@@ -17,6 +17,7 @@ const SESSION = `
 	SET bytea_output = 'hex'; SET DateStyle = 'ISO, DMY'; SET TimeZone = 'UTC'; SET extra_float_digits = 1;
 	SET IntervalStyle = 'iso_8601'; SET row_security = off; SET statement_timeout = 0; SET lock_timeout = '30s';
 	SET idle_in_transaction_session_timeout = 0; SET client_min_messages = warning;
+	SET search_path = pg_catalog;
 	SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
 	WHERE name IN ('transaction_timeout', 'idle_session_timeout')`;
 
