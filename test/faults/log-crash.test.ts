@@ -124,21 +124,40 @@ function writeFiles(root: string, files: Files): void {
 	}
 }
 
-/** What a disk may hold after the machine stopped. */
-function afterPowerLoss(random: Random, synced: Files, current: Files): Files {
+/**
+ * What a disk may hold after the machine stopped. `states` begins with what was synced and ends with what was
+ * written last. The files of a segment are as in one of them, or each is a mixture of two.
+ */
+function afterPowerLoss(random: Random, states: readonly Files[]): Files {
 	const result = new Map<string, Buffer>();
-	for (const name of new Set([...synced.keys(), ...current.keys()])) {
-		const [old, now] = [synced.get(name), current.get(name)];
-		if (old === undefined || now === undefined) {
-			const survivor = old ?? now;
-			if (survivor !== undefined && random.chance(0.7)) {
-				result.set(name, mix(random, Buffer.alloc(0), survivor));
+	const names = new Set(states.flatMap((files) => [...files.keys()].map((name) => name.replace(/\.\w+$/, ""))));
+	for (const segment of names) {
+		const state = random.pick(states);
+		const isWhole = random.chance(0.6);
+		for (const name of [`${segment}.json`, `${segment}.idx`]) {
+			const [bytes, old, now] = [state.get(name), states[0]?.get(name), states.at(-1)?.get(name)];
+			if (!isWhole) {
+				mixInto(result, random, name, old, now);
+			} else if (bytes !== undefined) {
+				result.set(name, bytes);
 			}
-			continue;
 		}
-		result.set(name, mix(random, old, now));
 	}
 	return result;
+}
+
+function mixInto(
+	result: Map<string, Buffer>,
+	random: Random,
+	name: string,
+	old: Buffer | undefined,
+	now: Buffer | undefined,
+): void {
+	if (old !== undefined && now !== undefined) {
+		result.set(name, mix(random, old, now));
+	} else if (random.chance(0.7)) {
+		result.set(name, mix(random, Buffer.alloc(0), old ?? now ?? Buffer.alloc(0)));
+	}
 }
 
 function mix(random: Random, old: Buffer, now: Buffer): Buffer {
@@ -194,16 +213,16 @@ function expectPrefix(found: readonly LogItem[], whole: readonly LogItem[], sync
 
 describe("a crash may leave fewer entries, never a hole", () => {
 	it("when the machine stops, with any part of the unsynced writes on disk", { timeout: 120_000 }, async () => {
-		await forEachSeed(40, async (random) => {
+		await forEachSeed(80, async (random) => {
 			const root = join(directory.path(), `machine-${random.seed}`);
 			const chunkBytes = random.pick([250, 700, 1_000_000]);
 			const stream = generateStream(random);
 			const expected = await undisturbed(join(root, "whole"), stream, random, chunkBytes);
 
-			let synced: Files = new Map();
+			let states: Files[] = [new Map()];
 			let durableLsn = 0n;
 			const crashing = join(root, "crashing");
-			writeFiles(crashing, synced);
+			writeFiles(crashing, new Map());
 			const table = tableWithShapes();
 			const lane = new LaneFixture({ directory: crashing, chunkBytes, table });
 			await restore(lane);
@@ -212,8 +231,9 @@ describe("a crash may leave fewer entries, never a hole", () => {
 			for (let rest = random.integer(1, batches.length); rest > 0 && batches.length > 0; rest -= 1) {
 				const batch = batches.shift() as Batch;
 				lane.process(batch.payload, batch.options);
+				states.push(filesBelow(crashing));
 				if (random.chance(0.3)) {
-					synced = filesBelow(crashing);
+					states = states.slice(-1);
 					durableLsn = batch.endLsn;
 				}
 				if (random.chance(0.1)) {
@@ -223,7 +243,7 @@ describe("a crash may leave fewer entries, never a hole", () => {
 			}
 			lane.store.releaseAll();
 
-			writeFiles(crashing, afterPowerLoss(random, synced, filesBelow(crashing)));
+			writeFiles(crashing, afterPowerLoss(random, states));
 			const survivor = new LaneFixture({
 				directory: crashing,
 				chunkBytes,
@@ -243,7 +263,7 @@ describe("a crash may leave fewer entries, never a hole", () => {
 	});
 
 	it("when the lane dies between any two writes of a batch and the process goes on", { timeout: 120_000 }, async () => {
-		await forEachSeed(40, async (random) => {
+		await forEachSeed(80, async (random) => {
 			const root = join(directory.path(), `lane-${random.seed}`);
 			const chunkBytes = random.pick([250, 700, 1_000_000]);
 			const stream = generateStream(random);
