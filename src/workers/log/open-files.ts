@@ -10,9 +10,9 @@ import { closeFile, isFileLimit, OPEN_OR_CREATE, openFile } from "./disk-operati
 import type { ShapeLog } from "./shape-log.ts";
 
 /** Left for sockets, databases and the other threads. */
-const RESERVED_DESCRIPTORS = 256;
+const RESERVED_DESCRIPTORS = 512;
 /** Of what remains, what all lanes together may hold. */
-const LANES_SHARE = 0.5;
+const LANES_SHARE = 0.75;
 const FALLBACK_LIMIT = 1024;
 const PAIRS_MIN = 8;
 /** More would cost kernel memory and gain nothing. */
