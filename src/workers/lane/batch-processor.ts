@@ -239,7 +239,11 @@ export class BatchProcessor {
 		this.#op = op;
 		this.#isUpdate = tag === TAG_UPDATE;
 		this.#changeSerial += 1;
-		matcher.match(oid, oldTuple, newTuple, this.#sink);
+		try {
+			matcher.match(oid, oldTuple, newTuple, this.#sink);
+		} catch (error) {
+			this.#matchFailed(oid, error);
+		}
 		if (this.#failure !== null || this.#doomed.length > 0) {
 			this.#settleFailures();
 		}
@@ -325,6 +329,14 @@ export class BatchProcessor {
 		const reason = error instanceof SluiceError ? INVALIDATED_CORRUPT : INVALIDATED_QUARANTINE;
 		this.#options.log.error({ err: error, slot: shape.slot }, "a row change could not be applied to a shape");
 		this.#doomed.push({ shape, reason });
+	}
+
+	/** A condition that throws cannot be named: all shapes of the relation go, rather than the lane at every try. */
+	#matchFailed(oid: number, error: unknown): void {
+		this.#options.log.error({ err: error, oid }, "a row change could not be matched, dropping the relation's shapes");
+		for (const shape of this.#options.book.on(oid)) {
+			this.#doomed.push({ shape, reason: INVALIDATED_QUARANTINE });
+		}
 	}
 
 	#settleFailures(): void {

@@ -288,6 +288,69 @@ describe("batch processor", () => {
 		expect(lane.visible(2).map(brief)).toEqual(["insert 1@500_2!"]);
 	});
 
+	it("ends the shapes of a relation whose matching fails, not the lane", async () => {
+		class Failing extends FakeMatcher {
+			override match(...[oid, oldTuple, newTuple, sink]: Parameters<FakeMatcher["match"]>): void {
+				if (oid === ITEMS) {
+					throw new TypeError("a condition that cannot be evaluated");
+				}
+				super.match(oid, oldTuple, newTuple, sink);
+			}
+		}
+		const lane = fixture({ matcher: new Failing() });
+		await lane.addSpliced(1);
+		await lane.addSpliced(2, { oid: 200, name: "other", columns: ["id"] });
+		lane.process([
+			itemsRelation(),
+			itemsRelation(["id"], 200, "other"),
+			...transaction(500n, 7, frames.insert(ITEMS, row("1", "a")), frames.insert(200, ["5"])),
+		]);
+		expect(lane.table.invalidated(1)).toBe(INVALIDATED_QUARANTINE);
+		expect(lane.visible(2).map(brief)).toEqual(["insert 5@500_4!"]);
+	});
+
+	it("writes inside a batch when it holds too much, and undoes that too when the disk is full", async () => {
+		const lane = fixture({
+			faults: [{ point: "lane.log.write", skip: 41, action: { kind: "fail", systemCode: "ENOSPC" } }],
+		});
+		await lane.addSpliced(1, { replica: "full" });
+		await lane.addSpliced(2, { equals: ["owner", "a"] });
+		const large = "x".repeat(1024 * 1024);
+		const batch = [
+			itemsRelation(),
+			...transaction(
+				500n,
+				7,
+				...Array.from({ length: 40 }, (_, index) =>
+					frames.insert(ITEMS, row(String(index), index % 2 === 0 ? "a" : "b", large)),
+				),
+			),
+		];
+		expect(() => lane.process(batch)).toThrow(expect.objectContaining({ code: "SLUICE_DISK_FULL" }));
+		expect(lane.store.space.heldBytes).toBe(0);
+		const path = `${directory.path()}/${serial}`;
+		const sizes = [1, 2].flatMap((slot) =>
+			readdirSync(`${path}/shape-${slot}`).map((name) => statSync(`${path}/shape-${slot}/${name}`).size),
+		);
+		expect(sizes.every((size) => size === 0)).toBe(true);
+		lane.process(batch);
+		expect(lane.visible(1)).toHaveLength(40);
+		expect(lane.visible(2)).toHaveLength(20);
+		expect(lane.store.space.bytes.buffer.length).toBeLessThanOrEqual(64 * 1024 * 1024);
+	});
+
+	it("gives one row to a thousand shapes at the cost of one encoding", async () => {
+		const lane = fixture();
+		for (let slot = 0; slot < 1000; slot += 1) {
+			await lane.addSpliced(slot);
+		}
+		lane.process([itemsRelation(), ...transaction(500n, 7, frames.insert(ITEMS, row("1", "a")))]);
+		const [first, last] = [lane.visible(0), lane.visible(999)];
+		expect(first).toHaveLength(1);
+		expect(last).toEqual(first);
+		expect(lane.processor.entries).toBe(1000);
+	});
+
 	it.each([
 		["ENOSPC", "SLUICE_DISK_FULL"],
 		["EIO", "SLUICE_DISK_FAILED"],
