@@ -263,7 +263,7 @@ describe("a crash may leave fewer entries, never a hole", () => {
 	});
 
 	it("when the lane dies between any two writes of a batch and the process goes on", { timeout: 120_000 }, async () => {
-		await forEachSeed(80, async (random) => {
+		await forEachSeed(40, async (random) => {
 			const root = join(directory.path(), `lane-${random.seed}`);
 			const chunkBytes = random.pick([250, 700, 1_000_000]);
 			const stream = generateStream(random);
@@ -332,4 +332,53 @@ describe("a crash may leave fewer entries, never a hole", () => {
 			rmSync(root, { recursive: true });
 		});
 	});
+
+	it("and a batch that the disk refuses, again and again, leaves no trace", { timeout: 120_000 }, async () => {
+		await forEachSeed(40, async (random) => {
+			const root = join(directory.path(), `full-${random.seed}`);
+			const chunkBytes = random.pick([250, 700, 1_000_000]);
+			const stream = generateStream(random);
+			const expected = await undisturbed(join(root, "whole"), stream, random, chunkBytes);
+
+			const refusing = join(root, "refusing");
+			writeFiles(refusing, new Map());
+			let refuses = false;
+			const lane = new LaneFixture({
+				directory: refusing,
+				chunkBytes,
+				table: tableWithShapes(),
+				openLogsMax: 8,
+				beforeWrite: () => {
+					if (refuses && random.chance(0.4)) {
+						throw Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
+					}
+				},
+			});
+			await restore(lane);
+			for (const { payload, options } of batchesOf(random, stream, 0n, 1)) {
+				for (refuses = true; refuses; ) {
+					const before = filesBelow(refusing);
+					try {
+						lane.process(payload, options);
+						refuses = false;
+					} catch (error) {
+						expect(error).toMatchObject({ code: "SLUICE_DISK_FULL" });
+						expect(withoutEmpty(filesBelow(refusing))).toEqual(withoutEmpty(before));
+						refuses = random.chance(0.7);
+						if (!refuses) {
+							lane.process(payload, options);
+						}
+					}
+				}
+			}
+			lane.store.releaseAll();
+			expect(filesBelow(refusing)).toEqual(expected.files);
+			rmSync(root, { recursive: true });
+		});
+	});
 });
+
+/** Files that were created for a write which did not happen are as good as none. */
+function withoutEmpty(files: Files): Files {
+	return new Map([...files].filter(([, bytes]) => bytes.length > 0));
+}
