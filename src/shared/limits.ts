@@ -12,10 +12,13 @@ export const FRAME_BYTES_MAX = 256 * MIB;
 /** One shared segment of the window. A batch never crosses a segment. */
 export const SEGMENT_BYTES = 4 * MIB;
 
-/** A batch is closed at this size: large enough to amortise a hop, small enough that lanes overlap with main. */
-export const BATCH_BYTES_MAX = 1 * MIB;
+/**
+ * A batch that every lane is too busy for grows up to this size. The larger a batch, the fewer writes an entry
+ * costs: it writes each shape's entries once.
+ */
+export const BATCH_BYTES_MAX = 2 * MIB;
 
-/** A batch that lanes are too busy for is closed at this age at the latest. */
+/** A batch for which some lane waits is closed at this age at the latest. */
 export const BATCH_AGE_MAX_MS = 20;
 
 /** Pause above, resume below, as fractions of the window. */

@@ -133,7 +133,7 @@ export class Flow {
 			openBytes: this.#batcher.openBytes,
 			openAgeMs: this.#openSinceMs === 0 ? 0 : performance.now() - this.#openSinceMs,
 			atCommitBoundary: this.#batcher.atCommitBoundary,
-			outstandingBatches: this.window.batchCount,
+			someLaneIdle: Math.max(...this.#written) === this.#batcher.lastSequence,
 			pressure: this.window.pressure(this.#batcher.openBytes, this.#backlogBytes),
 			pausedForWindow: this.gate.has("window"),
 		});

@@ -14,8 +14,8 @@ export interface FlowState {
 	readonly openAgeMs: number;
 	/** No transaction is open behind its last frame. */
 	readonly atCommitBoundary: boolean;
-	/** Closed batches that some lane has not written. */
-	readonly outstandingBatches: number;
+	/** Some lane has written everything that it was given. */
+	readonly someLaneIdle: boolean;
 	readonly pressure: Pressure;
 	readonly pausedForWindow: boolean;
 }
@@ -34,17 +34,20 @@ export function decide(state: FlowState): FlowDecision {
 }
 
 /**
- * Lanes that wait get what there is at the next commit: latency first. Lanes that are busy let the batch
- * grow, up to its size or age: the busier they are, the larger the batch, the fewer writes an entry costs.
+ * A lane that waits gets what there is at the next commit: latency first. While all lanes are busy the batch
+ * grows up to its size: the busier they are, the larger the batch, the fewer writes an entry costs.
  */
 function shouldClose(state: FlowState): boolean {
 	if (state.openBytes === 0) {
 		return false;
 	}
-	if (state.openBytes >= BATCH_BYTES_MAX || state.openAgeMs >= BATCH_AGE_MAX_MS) {
+	if (state.openBytes >= BATCH_BYTES_MAX) {
 		return true;
 	}
-	return state.outstandingBatches === 0 && (state.atCommitBoundary || state.openBytes >= IDLE_LANE_BYTES);
+	return (
+		state.someLaneIdle &&
+		(state.atCommitBoundary || state.openBytes >= IDLE_LANE_BYTES || state.openAgeMs >= BATCH_AGE_MAX_MS)
+	);
 }
 
 function shouldPause(state: FlowState): boolean {

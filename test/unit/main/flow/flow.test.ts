@@ -145,7 +145,7 @@ describe("decide", () => {
 		openBytes: 1000,
 		openAgeMs: 0,
 		atCommitBoundary: true,
-		outstandingBatches: 0,
+		someLaneIdle: true,
 		pressure: {
 			freeSegments: 7,
 			totalSegments: 8,
@@ -161,11 +161,15 @@ describe("decide", () => {
 		expect(decide({ ...calm, openBytes: 0 }).closeBatch).toBe(false);
 	});
 
-	it("lets a batch grow while lanes are busy, up to its size or age", () => {
-		const busy = { ...calm, outstandingBatches: 1 };
+	it("lets a batch grow while all lanes are busy, up to its size, whatever its age", () => {
+		const busy = { ...calm, someLaneIdle: false };
 		expect(decide(busy).closeBatch).toBe(false);
+		expect(decide({ ...busy, openAgeMs: BATCH_AGE_MAX_MS }).closeBatch).toBe(false);
 		expect(decide({ ...busy, openBytes: BATCH_BYTES_MAX }).closeBatch).toBe(true);
-		expect(decide({ ...busy, openAgeMs: BATCH_AGE_MAX_MS }).closeBatch).toBe(true);
+	});
+
+	it("closes by age inside a slow transaction, when a lane waits for it", () => {
+		expect(decide({ ...calm, atCommitBoundary: false, openAgeMs: BATCH_AGE_MAX_MS }).closeBatch).toBe(true);
 	});
 
 	it("inside a transaction gives idle lanes work only in worthwhile pieces", () => {
