@@ -59,11 +59,24 @@ export class Acknowledgement {
 		await this.#running;
 	}
 
-	/** Stores what is wanted now; for the last status update before the end. */
-	async settle(): Promise<void> {
-		await this.#running;
-		this.want(this.#wanted);
-		await this.#running;
+	/**
+	 * Tries to store what is wanted now, for the last status update before the end. Gives up at the deadline:
+	 * not to acknowledge is always safe.
+	 */
+	async settle(deadlineMs: number): Promise<void> {
+		await new Promise<void>((resolve) => {
+			const timer = setTimeout(resolve, deadlineMs);
+			const settled = async (): Promise<void> => {
+				await this.#running;
+				this.want(this.#wanted);
+				await this.#running;
+			};
+			settled().then(() => {
+				clearTimeout(timer);
+				resolve();
+			});
+		});
+		this.#held = true;
 	}
 
 	async #run(): Promise<void> {

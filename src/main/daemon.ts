@@ -20,6 +20,7 @@ import type {
 	RegistrarControl,
 	RegistrarEvent,
 	RegistrarInit,
+	ServerObservation,
 	Status,
 	ThreadSample,
 } from "../shared/messages.ts";
@@ -44,6 +45,9 @@ export interface DaemonOptions {
 type RegistrarThread = ServiceThread<RegistrarInit, RegistrarControl, RegistrarEvent>;
 type HttpThread = ServiceThread<HttpInit, HttpControl, ThreadSample>;
 
+/** A lock that is not regained in this time counts as somebody else's. */
+const LOCK_GRACE_MS = 10_000;
+const WATCHDOG_INTERVAL_MS = 1_000;
 const LANES_STOP_DEADLINE_MS = 10_000;
 const THREAD_STOP_DEADLINE_MS = 5_000;
 const LEVEL_NAMES: Record<StatusLevel, Status["level"]> = { 0: "starting", 1: "read-only", 2: "active" };
@@ -81,6 +85,9 @@ export class Daemon {
 	#ports = { port: 0, adminPort: 0 };
 	#acknowledgedAtStart = 0n;
 	#stopping: Promise<void> | null = null;
+	#server: ServerObservation | null = null;
+	#lockTimer: NodeJS.Timeout | undefined;
+	#watchdog: NodeJS.Timeout | undefined;
 	#streamedBefore = false;
 
 	constructor(options: DaemonOptions) {
@@ -119,6 +126,8 @@ export class Daemon {
 				testHooks: { disableKeepalive: options.disableKeepalive ?? false },
 			},
 			flow: this.#flow,
+			pauseLimitMs: config.pauseLimitMs,
+			onPurge: (epoch) => this.#lanes.purge(epoch),
 			reconcile: (facts) => this.#registrar.control.reconcilePosition(facts),
 			storeAcknowledged: (lsn) => this.#registrar.control.storeAcknowledged(lsn),
 			onStreaming: (streaming) => this.#streaming(streaming),
@@ -145,6 +154,10 @@ export class Daemon {
 		await this.#startHttp();
 		// Lanes that cannot start make the service end instead; then nobody answers this.
 		await Promise.race([this.#lanes.start(), this.finished]);
+		if (this.#stopping !== null) {
+			return;
+		}
+		this.#watchdog = setInterval(() => this.#lanes.endStuck(this.#config.lanePatienceMs), WATCHDOG_INTERVAL_MS);
 		this.#log.info(
 			{
 				...this.#ports,
@@ -183,6 +196,7 @@ export class Daemon {
 			},
 			cpuMs,
 			shapes: { count: this.#shapeCount },
+			server: this.#serverStatus(),
 			memory: { rssBytes: process.memoryUsage.rss() },
 			uptimeMs: Math.round(performance.now() - this.#startedMs),
 			pid: process.pid,
@@ -205,6 +219,8 @@ export class Daemon {
 
 	async #stop(): Promise<void> {
 		this.#log.info("sluice is stopping");
+		clearInterval(this.#watchdog);
+		clearTimeout(this.#lockTimer);
 		this.#replication.stopReading();
 		await Promise.all(this.#http.map((thread) => thread.stop(() => thread.control.stop(), THREAD_STOP_DEADLINE_MS)));
 		await this.#lanes.stop(LANES_STOP_DEADLINE_MS);
@@ -226,6 +242,8 @@ export class Daemon {
 				faults,
 			},
 			resume: (lane) => this.#flow.resumeOf(lane, this.#acknowledgedAtStart),
+			lastSequence: () => this.#flow.lastSequence,
+			workingOn: (lane) => this.#shapeTable.laneWorkingOn(lane),
 			batchesFrom: (sequence) => this.#flow.window.from(sequence).map(laneBatch),
 			attachToRegistrar: (lane, ports) =>
 				this.#registrar.control.attachLane(withTransfer({ lane, ...ports }, [ports.control, ports.events])),
@@ -307,7 +325,7 @@ export class Daemon {
 	#connect(): void {
 		this.#registrar.control.acquireLock().then(
 			() => {
-				this.#status.set("lock", true);
+				this.#lockChanged(true);
 				if (this.#stopping === null) {
 					this.#replication.start();
 				}
@@ -335,9 +353,47 @@ export class Daemon {
 			case "sample":
 				this.#samples.set("registrar", event);
 				return;
+			case "server":
+				this.#server = event.observation;
+				this.#replication.observed(event.observation);
+				return;
+			case "server-leaving":
+				this.#log.warn("the server is ending sessions: it shuts down");
+				this.#replication.serverLeaving();
+				return;
+			case "lock":
+				this.#lockChanged(event.held);
+				return;
 			case "database":
 				this.#log.info({ reachable: event.reachable }, "database reachability changed");
 		}
+	}
+
+	/**
+	 * Without the lock another daemon may be waiting for our slot. The connection that held it is usually back at
+	 * once; if not, the link is closed, so that whoever holds the lock now can follow the slot.
+	 */
+	#lockChanged(held: boolean): void {
+		this.#status.set("lock", held);
+		clearTimeout(this.#lockTimer);
+		if (held) {
+			this.#replication.allow();
+		} else if (this.#stopping === null) {
+			this.#lockTimer = setTimeout(() => {
+				this.#log.warn("the stream's lock was lost and not regained, giving the slot up");
+				this.#replication.forbid("lock-lost");
+			}, LOCK_GRACE_MS);
+		}
+	}
+
+	#serverStatus(): Status["server"] {
+		const server = this.#server;
+		if (server === null) {
+			return null;
+		}
+		const { walStatus, safeWalBytes, retainedWalBytes, syncState, walLsn } = server;
+		const behind = walLsn - this.#flow.ack.received;
+		return { walStatus, safeWalBytes, retainedWalBytes, syncState, behindBytes: behind > 0n ? Number(behind) : 0 };
 	}
 
 	#levelChanged(level: StatusLevel): void {

@@ -10,7 +10,7 @@ import { type Config, parseConfig } from "../shared/config.ts";
 import { SluiceError } from "../shared/errors.ts";
 import { createLogger, type Logger } from "../shared/logging.ts";
 import { VERSION } from "../shared/version.ts";
-import { startDaemon } from "./daemon.ts";
+import { Daemon } from "./daemon.ts";
 import { createSampleTable, runStatement, welcome } from "./trial/trial.ts";
 
 const USAGE = `sluice ${VERSION}: PostgreSQL changes as Electric shapes
@@ -73,13 +73,21 @@ async function start(): Promise<number> {
 	// From here on a signal must not end us before what we started is stopped.
 	const signals = listenForSignals(log);
 	const local = config.databaseUrl === undefined ? await startLocal(log) : null;
+	const databaseUrl = config.databaseUrl ?? local?.url;
+	if (databaseUrl === undefined) {
+		return EXIT_FAILED;
+	}
+	const daemon = new Daemon({ config: { ...config, databaseUrl } });
+	let signalled = false;
+	signals
+		.then(() => {
+			signalled = true;
+			return daemon.stop();
+		})
+		.catch(() => undefined);
 	try {
-		const databaseUrl = config.databaseUrl ?? local?.url;
-		if (databaseUrl === undefined) {
-			return EXIT_FAILED;
-		}
-		const daemon = await startDaemon({ config: { ...config, databaseUrl } });
-		if (local !== null) {
+		await daemon.start();
+		if (local !== null && !signalled) {
 			process.stdout.write(
 				welcome({
 					postgresPort: local.port,
@@ -90,15 +98,17 @@ async function start(): Promise<number> {
 				}),
 			);
 		}
-		signals.then(() => daemon.stop()).catch(() => undefined);
 		await daemon.finished;
-		await daemon.stop();
 		return 0;
 	} catch (error) {
+		if (signalled) {
+			return 0;
+		}
 		log.fatal({ err: error }, "sluice has stopped with an error");
 		return EXIT_FAILED;
 	} finally {
-		// The consumer is gone by now: a fast shutdown does not wait for a paused walsender.
+		// The consumer first: a fast shutdown of the server would wait for a walsender that is not read.
+		await daemon.stop();
 		await local?.stop("fast");
 	}
 }

@@ -7,18 +7,23 @@
 import { SluiceError } from "../shared/errors.ts";
 import type { Logger } from "../shared/logging.ts";
 import { formatLsn } from "../shared/lsn.ts";
-import type { LinkFacts, LinkState, Status } from "../shared/messages.ts";
+import type { LinkFacts, LinkState, ServerObservation, Status } from "../shared/messages.ts";
 import { Acknowledgement } from "./acknowledgement.ts";
 import type { Flow } from "./flow/flow.ts";
+import { judgePause } from "./flow/pause-limit.ts";
 import { type LinkEvents, type LinkOptions, ReplicationLink } from "./link/stream.ts";
 
 export interface ReplicationOptions {
 	readonly link: Omit<LinkOptions, "log" | "discardSlot" | "signal">;
 	readonly flow: Flow;
+	/** See pause-limit.ts. */
+	readonly pauseLimitMs: number;
 	readonly reconcile: (facts: LinkFacts) => Promise<{ readonly startLsn: bigint; readonly purged: boolean }>;
 	readonly storeAcknowledged: (lsn: bigint) => Promise<void>;
 	/** Streaming began or ended. */
 	readonly onStreaming: (streaming: boolean) => void;
+	/** Every shape was dropped; `epoch` is the first one that counts. */
+	readonly onPurge: (epoch: number) => void;
 	/** With nothing outstanding, every commit at or below is in the logs. */
 	readonly onIdleLsn: (lsn: bigint) => void;
 	/** Trying again cannot help. */
@@ -28,6 +33,10 @@ export interface ReplicationOptions {
 
 const RETRY_DELAY_FIRST_MS = 500;
 const RETRY_DELAY_MAX_MS = 10_000;
+/** A pause is looked at this often. */
+const PAUSE_CHECK_INTERVAL_MS = 500;
+/** For the last position to be stored when the service stops. */
+const SETTLE_DEADLINE_MS = 2_000;
 /** A connection that streamed this long counts as a success: the next delay starts small again. */
 const SUCCESS_AFTER_MS = 5_000;
 
@@ -54,6 +63,14 @@ export class Replication {
 	#receivedBytesBefore = 0;
 	#largestGapMs = 0;
 	#malformedAt: bigint | null = null;
+	/** The slot has a gap: the next connection replaces it. */
+	#discardSlot = false;
+	#detaches = 0;
+	#server: ServerObservation | null = null;
+	#serverIsLeaving = false;
+	#forbidden = false;
+	/** Ends the connection at hand with this error. */
+	#end: (error: SluiceError) => void = () => undefined;
 
 	constructor(options: ReplicationOptions) {
 		this.#options = options;
@@ -75,6 +92,34 @@ export class Replication {
 
 	resumeReading(): void {
 		this.#link?.resume();
+		if (this.#state === "detached") {
+			this.#stopWaiting();
+		}
+	}
+
+	/** What the side connection saw. */
+	observed(server: ServerObservation): void {
+		this.#server = server;
+		this.#checkPause();
+	}
+
+	/** The server ends sessions. A link that is read notices by itself; a paused one cannot. */
+	serverLeaving(): void {
+		this.#serverIsLeaving = true;
+		this.#checkPause();
+	}
+
+	/** Closes the link in order and connects no more until `allow`: somebody else may follow the slot now. */
+	forbid(reason: string): void {
+		this.#forbidden = true;
+		this.#end(new SluiceError("SLUICE_LINK_DETACHED", { reason }));
+	}
+
+	allow(): void {
+		this.#forbidden = false;
+		if (this.#state === "detached") {
+			this.#stopWaiting();
+		}
 	}
 
 	/** The flow says that this much may be acknowledged. */
@@ -91,7 +136,7 @@ export class Replication {
 	/** Sends what became durable, closes the link, ends the loop. */
 	async stop(): Promise<void> {
 		this.#stop.abort();
-		await this.#acknowledgement.settle();
+		await this.#acknowledgement.settle(SETTLE_DEADLINE_MS);
 		const link = this.#link;
 		this.#stopWaiting();
 		await link?.close();
@@ -111,6 +156,8 @@ export class Replication {
 			paused: flow.gate.paused,
 			pauseReasons: flow.gate.reasons,
 			pauses: flow.gate.pauses,
+			pausedForMs: Math.round(flow.gate.pausedForMs(performance.now()) ?? 0),
+			detaches: this.#detaches,
 			receivedLsn: formatLsn(flow.ack.received),
 			durableLsn: formatLsn(flow.ack.durableLsn),
 			acknowledgedLsn: formatLsn(this.#acknowledgement.acknowledged),
@@ -132,6 +179,12 @@ export class Replication {
 				return;
 			}
 			this.#lastError = error;
+			this.#discardSlot ||= error.code === "SLUICE_SLOT_LOST";
+			if (error.code === "SLUICE_LINK_DETACHED") {
+				attempt = 0;
+				await this.#waitForRoom(error);
+				continue;
+			}
 			if (this.#isFatal(error)) {
 				this.#options.onFatal(error);
 				return;
@@ -154,13 +207,17 @@ export class Replication {
 			ended = resolve;
 		});
 		this.#stopWaiting = () => ended(new SluiceError("SLUICE_LINK_CLOSED"));
+		this.#end = ended;
+		this.#server = null;
+		this.#serverIsLeaving = false;
+		const pauseTimer = setInterval(() => this.#checkPause(), PAUSE_CHECK_INTERVAL_MS);
 		let link: ReplicationLink | null = null;
 		try {
 			link = await ReplicationLink.connect(
 				{
 					...this.#options.link,
 					// A slot whose stream has a gap is replaced; the registrar then drops what was built on it.
-					discardSlot: this.#lastError?.code === "SLUICE_SLOT_LOST",
+					discardSlot: this.#discardSlot,
 					signal: this.#stop.signal,
 					log,
 				},
@@ -173,8 +230,12 @@ export class Replication {
 			// A store under way belongs to the last connection; the registrar decides with it finished.
 			await this.#acknowledgement.hold();
 			const { startLsn, purged } = await this.#options.reconcile(link.facts);
+			this.#discardSlot = false;
 			const fresh = purged || this.#epoch === 0;
 			this.#epoch += 1;
+			if (fresh && this.#epoch > 1) {
+				this.#options.onPurge(this.#epoch);
+			}
 			this.#acknowledgement.begin(startLsn);
 			flow.begin(startLsn, this.#epoch, fresh);
 			this.#link = link;
@@ -193,6 +254,8 @@ export class Replication {
 		} catch (error) {
 			return error instanceof SluiceError ? error : new SluiceError("SLUICE_INTERNAL", { cause: error });
 		} finally {
+			clearInterval(pauseTimer);
+			this.#end = () => undefined;
 			this.#options.onStreaming(false);
 			this.#link = null;
 			if (link !== null) {
@@ -257,6 +320,32 @@ export class Replication {
 		const again = this.#malformedAt === position;
 		this.#malformedAt = position;
 		return again;
+	}
+
+	#checkPause(): void {
+		if (this.#link === null) {
+			return;
+		}
+		const reason = judgePause({
+			pausedForMs: this.#options.flow.gate.pausedForMs(performance.now()),
+			limitMs: this.#options.pauseLimitMs,
+			server: this.#server,
+			serverIsLeaving: this.#serverIsLeaving,
+		});
+		if (reason !== null) {
+			this.#end(new SluiceError("SLUICE_LINK_DETACHED", { reason }));
+		}
+	}
+
+	/** Detached: the slot keeps what comes, nothing on the server waits for us. */
+	async #waitForRoom(error: SluiceError): Promise<void> {
+		this.#detaches += 1;
+		this.#setState("detached", String(error.context["reason"]));
+		this.#options.log.warn({ err: error }, "replication link is detached until there is room");
+		await this.#wait(RETRY_DELAY_FIRST_MS);
+		while ((this.#options.flow.gate.paused || this.#forbidden) && !this.#stop.signal.aborted) {
+			await this.#wait(RETRY_DELAY_MAX_MS);
+		}
 	}
 
 	#wait(delayMs: number): Promise<void> {

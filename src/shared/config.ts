@@ -140,6 +140,20 @@ export const OPTIONS = {
 		defaultText: "33554432",
 		schema: count(2 * SEGMENT_BYTES, 4 * 1024 * 1024 * 1024).default(8 * SEGMENT_BYTES),
 	},
+	pauseLimitMs: {
+		variable: "SLUICE_PAUSE_LIMIT_MS",
+		description:
+			"How long the socket may stay paused before Sluice closes the link in order and attaches again when there is room. A paused link cannot be ended by the server. When the server wants to go away Sluice detaches at once.",
+		defaultText: "300000",
+		schema: count(1_000, 24 * 3_600_000).default(300_000),
+	},
+	lanePatienceMs: {
+		variable: "SLUICE_LANE_PATIENCE_MS",
+		description:
+			"A lane that makes no progress with a batch for this long, and is not suspended, is ended and started again.",
+		defaultText: "120000",
+		schema: count(1_000, 24 * 3_600_000).default(120_000),
+	},
 	logLevel: {
 		variable: "SLUICE_LOG_LEVEL",
 		description: "trace, debug, info, warn, error or silent.",

@@ -69,6 +69,12 @@ export const ERROR_TABLE = {
 		retry: "retry",
 		remedy: "see `sqlState` and `serverMessage`; Sluice keeps trying",
 	},
+	SLUICE_LINK_DETACHED: {
+		message: "the replication connection was closed because reading was paused for too long",
+		retry: "retry",
+		remedy:
+			"nothing: Sluice attaches again when there is room. See `reason`, and the lanes in /v1/status for what is slow",
+	},
 	SLUICE_LINK_SILENT: {
 		message: "the server has not answered a keepalive in time",
 		retry: "retry",

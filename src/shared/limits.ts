@@ -64,6 +64,11 @@ export const SPLICE_RING_TRANSACTIONS = 16_384;
 
 /** HTTP: the request body of a POST, the URL with its query, headers. */
 export const HTTP_BODY_BYTES_MAX = 8_000_000;
+/** All bodies that one HTTP thread holds at a time; beyond it a 503. */
+export const HTTP_BODIES_BYTES_MAX = 64 * MIB;
+/** A body must have come whole after this long. The rest of a refused one is received and dropped for a moment. */
+export const HTTP_BODY_WAIT_MS = 30_000;
+export const HTTP_BODY_DRAIN_MS = 2_000;
 export const HTTP_HEADER_BYTES_MAX = 64 * KIB;
 /** One read from a log file on its way to a socket. */
 export const HTTP_READ_BYTES = 256 * KIB;

@@ -23,6 +23,11 @@ export type LaneInbound =
 			readonly byteOffset: number;
 			readonly byteLength: number;
 	  }
+	/**
+	 * Every shape was dropped and streaming begins in another history: batches of earlier epochs are reported
+	 * written without being processed, and what was learnt from them is forgotten.
+	 */
+	| { readonly kind: "purge"; readonly beforeEpoch: number }
 	/** Finish the batch at hand, checkpoint, report `durable`, answer `stopped`, end. */
 	| { readonly kind: "stop" };
 
@@ -69,6 +74,8 @@ export interface LaneResume {
 	readonly openTransaction: { readonly finalLsn: bigint; readonly changeCount: number } | null;
 	/** Everything below was synced in an earlier run: the catalogue's acknowledged position. */
 	readonly acknowledgedLsn: bigint;
+	/** Shapes whose rows ended this lane's thread more than once: they are dropped instead of tried again. */
+	readonly quarantine?: readonly number[];
 }
 
 /** The argument of a lane's Piscina task, which lasts as long as the lane lives. */
@@ -178,6 +185,11 @@ export interface RegistrarShapeControl {
 	 * @throws SluiceError SLUICE_SHAPE_UNKNOWN, SLUICE_REQUEST_INVALID
 	 */
 	deleteShape(request: { readonly definition: ShapeRequest | null; readonly handle: string | null }): Promise<void>;
+	/**
+	 * A reader has found that the shape's files cannot be what was written: the shape is removed, and the next request
+	 * makes another. Answers once readers see that. A shape that is no longer there is left alone.
+	 */
+	reportCorrupt(handle: string, generation: number): Promise<void>;
 }
 
 // ---------------------------------------------------------------- main and the registrar
@@ -240,8 +252,29 @@ export interface RegistrarControl {
 	stop(): Promise<void>;
 }
 
+/** What a side connection sees of our slot and walsender, every few seconds. */
+export interface ServerObservation {
+	/** pg_replication_slots.wal_status: reserved, extended, unreserved, lost; null when there is no slot. */
+	readonly walStatus: string | null;
+	/** WAL that may still be written before the slot is at risk; null when unlimited. */
+	readonly safeWalBytes: number | null;
+	/** WAL on the server's disk because of the slot. */
+	readonly retainedWalBytes: number;
+	/** pg_stat_activity.wait_event of our walsender; null when it waits for nothing or is not there. */
+	readonly walsenderWaitEvent: string | null;
+	/** pg_stat_replication.sync_state of our walsender. */
+	readonly syncState: string | null;
+	/** pg_current_wal_lsn(). */
+	readonly walLsn: bigint;
+}
+
 /** Registrar to main. */
 export type RegistrarEvent =
+	| { readonly kind: "server"; readonly observation: ServerObservation }
+	/** The server ended the side connection: it is shutting down (57P01). */
+	| { readonly kind: "server-leaving" }
+	/** The stream's advisory lock was taken, or lost with its connection. */
+	| { readonly kind: "lock"; readonly held: boolean }
 	| { readonly kind: "database"; readonly reachable: boolean }
 	| { readonly kind: "shapes"; readonly count: number }
 	| ThreadSample;
@@ -291,7 +324,8 @@ export interface MainControl {
  * not process a batch now and it will be sent again; "shutdown".
  */
 export type PauseReason = "window" | "lane" | "not-ready" | "shutdown";
-export type LinkState = "connecting" | "streaming" | "waiting" | "stopped";
+/** "detached": closed in order because a pause became too long or dangerous; attaches again when there is room. */
+export type LinkState = "connecting" | "streaming" | "waiting" | "detached" | "stopped";
 export type LaneState = "starting" | "running" | "suspended" | "retrying" | "restarting" | "stopped";
 
 /** `GET /v1/status` of the admin port. LSNs are text (`X/X`). */
@@ -307,6 +341,8 @@ export interface Status {
 		readonly paused: boolean;
 		readonly pauseReasons: readonly PauseReason[];
 		readonly pauses: number;
+		readonly pausedForMs: number;
+		readonly detaches: number;
 		readonly receivedLsn: string;
 		readonly durableLsn: string;
 		readonly acknowledgedLsn: string;
@@ -328,6 +364,14 @@ export interface Status {
 	/** CPU milliseconds used since start, by thread name. */
 	readonly cpuMs: Readonly<Record<string, number>>;
 	readonly shapes: { readonly count: number };
+	/** As the side connection saw the server last; null before it did. */
+	readonly server: {
+		readonly walStatus: string | null;
+		readonly safeWalBytes: number | null;
+		readonly retainedWalBytes: number;
+		readonly behindBytes: number;
+		readonly syncState: string | null;
+	} | null;
 	readonly memory: { readonly rssBytes: number };
 	readonly uptimeMs: number;
 	readonly pid: number;

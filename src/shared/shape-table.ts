@@ -40,6 +40,8 @@ const WORD_DIRTY = 17;
 const HEADER_STATUS_LEVEL = 0;
 const HEADER_IDLE_LSN_BYTE = 64;
 const HEADER_LANE_LSN_BYTE = 128;
+/** One Int32 a lane, behind LANES_MAX LSNs. */
+const HEADER_LANE_SLOT_BYTE = HEADER_LANE_LSN_BYTE + 8 * LANES_MAX;
 
 /** Life of a slot, written by the registrar. */
 export const SLOT_FREE = 0;
@@ -118,6 +120,19 @@ export class ShapeTable {
 	setLaneProcessedLsn(lane: number, lsn: bigint): void {
 		invariant(lane < LANES_MAX, "lane number out of range");
 		Atomics.store(this.#longs, HEADER_LANE_LSN_BYTE / 8 + lane, lsn);
+	}
+
+	/**
+	 * The lane only: whose row it is working on, null for none. A plain store: it is read after the thread has
+	 * ended, to find the shape that ended it.
+	 */
+	setLaneWorkingOn(lane: number, slot: number | null): void {
+		this.#words[HEADER_LANE_SLOT_BYTE / 4 + lane] = slot === null ? 0 : slot + 1;
+	}
+
+	laneWorkingOn(lane: number): number | null {
+		const word = Atomics.load(this.#words, HEADER_LANE_SLOT_BYTE / 4 + lane);
+		return word === 0 ? null : word - 1;
 	}
 
 	/** Highest commit LSN at or below which the shapes of `lane` have everything. 0n when unknown. */

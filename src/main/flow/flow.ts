@@ -113,6 +113,11 @@ export class Flow {
 		};
 	}
 
+	/** Of the last batch that was closed. */
+	get lastSequence(): number {
+		return this.#batcher.lastSequence;
+	}
+
 	writtenBy(lane: number): number {
 		return this.#written[lane] ?? 0;
 	}

@@ -11,6 +11,7 @@ export class PauseGate {
 	readonly #onPause: () => void;
 	readonly #onResume: () => void;
 	#pauses = 0;
+	#pausedSinceMs = 0;
 
 	constructor(onPause: () => void, onResume: () => void) {
 		this.#onPause = onPause;
@@ -30,6 +31,11 @@ export class PauseGate {
 		return this.#pauses;
 	}
 
+	/** Since the pause began (monotonic clock); null while open. */
+	pausedForMs(nowMs: number): number | null {
+		return this.paused ? nowMs - this.#pausedSinceMs : null;
+	}
+
 	has(reason: PauseReason): boolean {
 		return this.#reasons.has(reason);
 	}
@@ -40,6 +46,7 @@ export class PauseGate {
 		this.#reasons.add(reason);
 		if (this.#reasons.size === 1) {
 			this.#pauses += 1;
+			this.#pausedSinceMs = performance.now();
 			this.#onPause();
 		}
 	}

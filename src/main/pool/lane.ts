@@ -33,6 +33,10 @@ export interface LaneOptions {
 	readonly resume: () => LaneResume;
 	/** The batches from `sequence` on that the window still holds. */
 	readonly batchesFrom: (sequence: number) => readonly LaneBatch[];
+	/** Ends the thread at once, whatever it does. */
+	readonly terminate: (threadId: number) => void;
+	/** The shape slot that the lane was working on when its thread ended, or null. */
+	readonly workingOn: () => number | null;
 	readonly attachToRegistrar: (ports: { control: MessagePort; events: MessagePort }) => Promise<void>;
 	/** Resolves when the service is active, or at the deadline. */
 	readonly untilActive: (deadlineMs: number) => Promise<void>;
@@ -52,6 +56,10 @@ export interface LaneEvents {
 
 const RESTART_DELAY_FIRST_MS = 50;
 const RESTART_DELAY_MAX_MS = 2_000;
+/** A shape whose row ends the thread this often in a row is dropped. */
+const CRASHES_UNTIL_QUARANTINE = 2;
+/** Crashes at one batch that no shape explains: somebody has to look. */
+const CRASHES_MAX = 12;
 
 export class Lane {
 	readonly id: number;
@@ -61,7 +69,10 @@ export class Lane {
 	#operator: ControlClient<LaneOperatorControl> | null = null;
 	#threadId: number | null = null;
 	#restarts = 0;
+	/** Since the last batch that was written. */
 	#crashesInRow = 0;
+	readonly #suspects = new Map<number, number>();
+	#lastProgressMs = 0;
 	#suspended = false;
 	#stopping = false;
 	/** Resolves when the thread has ended after `stop`. */
@@ -108,7 +119,7 @@ export class Lane {
 		const task: LaneTask = {
 			...this.#options.task,
 			lane: this.id,
-			resume: this.#options.resume(),
+			resume: { ...this.#options.resume(), quarantine: this.quarantine },
 			dataPort: data.port2,
 			controlPort: operator.port2,
 			registrarPort: registrar.port2,
@@ -127,8 +138,9 @@ export class Lane {
 		this.#ended = ended;
 		const attached = this.#options.attachToRegistrar({ control: registrar.port1, events: registrarEvents.port1 });
 		attached.catch((error: unknown) => {
-			// A lane that died before its shapes were restored: its end is handled where its task settles.
+			// Without its shapes the lane is of no use: it ends, and the next one is attached anew.
 			this.#options.log.warn({ err: error, lane: this.id }, "lane was not attached to the registrar");
+			data.port1.postMessage({ kind: "stop" } satisfies LaneInbound);
 		});
 		return Promise.race([ready, ended]);
 	}
@@ -140,6 +152,10 @@ export class Lane {
 		}
 	}
 
+	purge(beforeEpoch: number): void {
+		this.#port?.postMessage({ kind: "purge", beforeEpoch } satisfies LaneInbound);
+	}
+
 	async suspend(): Promise<void> {
 		this.#suspended = true;
 		await this.#operator?.suspend();
@@ -147,7 +163,32 @@ export class Lane {
 
 	async resume(): Promise<void> {
 		this.#suspended = false;
+		this.#lastProgressMs = performance.now();
 		await this.#operator?.resume();
+	}
+
+	/**
+	 * For how long the lane has had a batch and reported nothing; 0 when it has none, or is suspended, starting
+	 * or retrying.
+	 */
+	stuckForMs(nowMs: number, lastSequence: number): number {
+		const has = this.state === "running" && this.#writtenSequence < lastSequence;
+		if (!has) {
+			this.#lastProgressMs = nowMs;
+		}
+		return has ? nowMs - this.#lastProgressMs : 0;
+	}
+
+	/** Ends a thread that is stuck; another one takes over. */
+	terminate(): void {
+		if (this.#threadId !== null) {
+			this.#options.terminate(this.#threadId);
+		}
+	}
+
+	/** Shapes that the next thread drops before it begins. */
+	get quarantine(): readonly number[] {
+		return [...this.#suspects].filter(([, crashes]) => crashes >= CRASHES_UNTIL_QUARANTINE).map(([slot]) => slot);
 	}
 
 	/** Asks the lane to finish the batch at hand, to sync and to end; resolves when its thread has ended. */
@@ -168,6 +209,7 @@ export class Lane {
 		if (this.#suspended) {
 			this.#operator?.suspend().catch(() => undefined);
 		}
+		this.#lastProgressMs = performance.now();
 		this.#setState("running");
 		this.#sendFrom(this.#options.resume().expectedSequence);
 	}
@@ -176,6 +218,8 @@ export class Lane {
 		switch (message.kind) {
 			case "written":
 				this.#crashesInRow = 0;
+				this.#suspects.clear();
+				this.#lastProgressMs = performance.now();
 				this.#writtenSequence = message.sequence;
 				this.#options.events.written(message.sequence);
 				return;
@@ -256,6 +300,21 @@ export class Lane {
 		}
 		this.#restarts += 1;
 		this.#crashesInRow += 1;
+		const slot = this.#options.workingOn();
+		if (slot !== null) {
+			this.#suspects.set(slot, (this.#suspects.get(slot) ?? 0) + 1);
+		}
+		if (this.#crashesInRow > CRASHES_MAX) {
+			this.#options.events.fatal(
+				new SluiceError("SLUICE_LANE_GAVE_UP", {
+					lane: this.id,
+					afterBatch: this.#writtenSequence,
+					crashes: this.#crashesInRow,
+					cause: error,
+				}),
+			);
+			return;
+		}
 		const delayMs = Math.min(RESTART_DELAY_MAX_MS, RESTART_DELAY_FIRST_MS * 2 ** (this.#crashesInRow - 1));
 		const died = new SluiceError("SLUICE_LANE_DIED", {
 			lane: this.id,

@@ -16,6 +16,9 @@ import { Lane, type LaneBatch } from "./lane.ts";
 export interface LanesOptions {
 	readonly task: Pick<LaneTask, "config" | "instanceId" | "shapeTable" | "segments" | "faults">;
 	readonly resume: (lane: number) => LaneResume;
+	/** Sequence of the last batch that was handed out. */
+	readonly lastSequence: () => number;
+	readonly workingOn: (lane: number) => number | null;
 	readonly batchesFrom: (sequence: number) => readonly LaneBatch[];
 	readonly attachToRegistrar: (lane: number, ports: { control: MessagePort; events: MessagePort }) => Promise<void>;
 	/** See LaneOptions. */
@@ -34,8 +37,10 @@ export interface LanesOptions {
 export class Lanes {
 	readonly #pool: Piscina<LaneTask, void>;
 	readonly #lanes: readonly Lane[];
+	readonly #options: LanesOptions;
 
 	constructor(options: LanesOptions) {
+		this.#options = options;
 		const count = options.task.config.workers;
 		this.#pool = new Piscina<LaneTask, void>({
 			filename: workerEntry("lane"),
@@ -60,6 +65,10 @@ export class Lanes {
 					task: options.task,
 					resume: () => options.resume(id),
 					batchesFrom: options.batchesFrom,
+					terminate: (threadId) => {
+						void this.#pool.threads.find((worker) => worker.threadId === threadId)?.terminate();
+					},
+					workingOn: () => options.workingOn(id),
 					attachToRegistrar: (ports) => options.attachToRegistrar(id, ports),
 					untilActive: options.untilActive,
 					log: options.log,
@@ -74,6 +83,24 @@ export class Lanes {
 		);
 	}
 
+	/**
+	 * Ends lanes that have had a batch for longer than `patienceMs` without a word: a thread that hangs is like
+	 * one that died.
+	 */
+	endStuck(patienceMs: number): void {
+		const nowMs = performance.now();
+		for (const lane of this.#lanes) {
+			const stuckForMs = lane.stuckForMs(nowMs, this.#options.lastSequence());
+			if (stuckForMs > patienceMs) {
+				this.#options.log.error(
+					{ lane: lane.id, stuckForMs: Math.round(stuckForMs) },
+					"lane is stuck, ending its thread",
+				);
+				lane.terminate();
+			}
+		}
+	}
+
 	get all(): readonly Lane[] {
 		return this.#lanes;
 	}
@@ -86,6 +113,13 @@ export class Lanes {
 	dispatch(batch: LaneBatch): void {
 		for (const lane of this.#lanes) {
 			lane.send(batch);
+		}
+	}
+
+	/** Every shape was dropped: what earlier epochs hold must not reach new ones. */
+	purge(beforeEpoch: number): void {
+		for (const lane of this.#lanes) {
+			lane.purge(beforeEpoch);
 		}
 	}
 

@@ -12,7 +12,10 @@ import { sqlStateOf } from "./database.ts";
 const TCP_KEEPALIVE_IDLE_MS = 30_000;
 
 /** Settings of a connection beside where it goes. */
-export type ConnectionSettings = Pick<pg.ClientConfig, "application_name" | "connectionTimeoutMillis">;
+export type ConnectionSettings = Pick<
+	pg.ClientConfig,
+	"application_name" | "connectionTimeoutMillis" | "query_timeout"
+>;
 
 export class ConnectionTarget {
 	readonly #attempts: readonly [ConnectAttempt, ...ConnectAttempt[]];

@@ -32,6 +32,7 @@ import { existingDirectories, removeOrphans } from "./orphans.ts";
 import { decidePosition } from "./position.ts";
 import { Publication } from "./publication.ts";
 import { Reconciler } from "./reconciler.ts";
+import { ServerWatch } from "./server-watch.ts";
 import { ShapeRequests, type WhereParser } from "./shape-request.ts";
 import { Shapes } from "./shapes.ts";
 import { SlotAnnouncer, Slots } from "./slots.ts";
@@ -57,6 +58,7 @@ interface Opened {
 	readonly announcer: SlotAnnouncer;
 	readonly shapes: Shapes;
 	readonly lock: StreamLock;
+	readonly watch: ServerWatch;
 	readonly reconciler: Reconciler;
 }
 
@@ -126,6 +128,7 @@ export class Registrar implements RegistrarControl {
 
 	async acquireLock(): Promise<void> {
 		await this.#rooms.lock.acquire();
+		this.#rooms.watch.start();
 	}
 
 	async reconcilePosition(facts: LinkFacts): Promise<{ readonly startLsn: bigint; readonly purged: boolean }> {
@@ -183,6 +186,7 @@ export class Registrar implements RegistrarControl {
 				resolveShape: shapes.resolveShape.bind(shapes),
 				findHandle: shapes.findHandle.bind(shapes),
 				deleteShape: shapes.deleteShape.bind(shapes),
+				reportCorrupt: shapes.reportCorrupt.bind(shapes),
 			},
 			attachment.port,
 		);
@@ -202,6 +206,7 @@ export class Registrar implements RegistrarControl {
 		}
 		await opened.snapshots.close();
 		this.#lanes.close();
+		await opened.watch.close();
 		await opened.lock.close();
 		await opened.database.close();
 		opened.announcer.close();
@@ -234,6 +239,13 @@ export class Registrar implements RegistrarControl {
 			slotName: slotName(config),
 			logger,
 			onReachable: (reachable) => onEvent({ kind: "database", reachable }),
+		});
+		const watch = new ServerWatch({
+			target,
+			slotName: slotName(config),
+			onObservation: (observation) => onEvent({ kind: "server", observation }),
+			onLeaving: () => onEvent({ kind: "server-leaving" }),
+			logger,
 		});
 		const shapes = new Shapes({
 			table: new ShapeTable(init.shapeTable),
@@ -272,6 +284,7 @@ export class Registrar implements RegistrarControl {
 			announcer,
 			shapes,
 			lock,
+			watch,
 			reconciler,
 		};
 	}
