@@ -28,6 +28,11 @@ export type LaneInbound =
 	 * written without being processed, and what was learnt from them is forgotten.
 	 */
 	| { readonly kind: "purge"; readonly beforeEpoch: number }
+	/**
+	 * There is a gap in the stream: batches of epochs before `beforeEpoch` are reported as written without being
+	 * processed, and what the lane remembers of the stream (position, open transaction, hole check) is forgotten.
+	 */
+	| { readonly kind: "purge"; readonly beforeEpoch: number }
 	/** Finish the batch at hand, checkpoint, report `durable`, answer `stopped`, end. */
 	| { readonly kind: "stop" };
 
@@ -35,7 +40,10 @@ export type LaneInbound =
 export type LaneOutbound =
 	/** Shapes are restored: batches may come. `threadId` lets main find the thread, to profile it. */
 	| { readonly kind: "ready"; readonly threadId: number }
-	/** Everything of this batch, and of all before it, is in the logs (not yet synced). Releases the window. */
+	/**
+	 * Everything of this batch, and of all before it, is in the logs (not yet synced). Releases the window. Comes
+	 * once for a group of batches, with the last one's sequence.
+	 */
 	| { readonly kind: "written"; readonly sequence: number }
 	/**
 	 * Everything up to and including the commits that end at or below this LSN is synced. `streamEpoch` is that
@@ -43,8 +51,9 @@ export type LaneOutbound =
 	 */
 	| { readonly kind: "durable"; readonly lsn: bigint; readonly streamEpoch: number }
 	/**
-	 * The batch was not processed; the lane is as it was before it and drops later batches. With a retry
-	 * class of "retry" main sends this batch and its successors again, after waiting for readiness.
+	 * This batch, the first of its group, was not processed; the lane is as it was before it and drops later
+	 * batches. With a retry class of "retry" main sends this batch and its successors again, after waiting for
+	 * readiness.
 	 */
 	| { readonly kind: "failed"; readonly sequence: number; readonly error: WireError }
 	| { readonly kind: "stopped" }
@@ -106,7 +115,10 @@ export interface LaneOperatorControl {
 
 // ---------------------------------------------------------------- registrar and a lane
 
-/** The registrar calls a lane. */
+/**
+ * The registrar calls a lane. A slot is reused under a new generation: a call for another generation than the
+ * lane's is ignored (spliceSnapshot: refused with SLUICE_SHAPE_GONE).
+ */
 export interface LaneShapeControl {
 	/** First call after a start: all shapes of the lane. Only complete shapes; logs are opened lazily. */
 	restore(assignments: readonly ShapeAssignment[]): Promise<void>;
@@ -120,11 +132,14 @@ export interface LaneShapeControl {
 	 * the others dropped, and the log is published from here on. "retake": a transaction delivered before the
 	 * shape was added is not visible in the snapshot; take another one (replication.md 5.4, hole check).
 	 */
-	spliceSnapshot(slot: number, snapshot: SnapshotInfo): Promise<"spliced" | "retake">;
+	spliceSnapshot(slot: number, generation: number, snapshot: SnapshotInfo): Promise<"spliced" | "retake">;
 	/** Opens (recovers) the log, so that the shape table shows its state. Idempotent. */
-	openShape(slot: number): Promise<void>;
-	/** Stops matching, closes the files. The registrar removes them. Idempotent. */
-	removeShape(slot: number): Promise<void>;
+	openShape(slot: number, generation: number): Promise<void>;
+	/**
+	 * Stops matching, closes the files. The registrar removes them, and calls this only after the removal is
+	 * durable in its catalogue: a shape that the lane has invalidated holds `durable` back until then. Idempotent.
+	 */
+	removeShape(slot: number, generation: number): Promise<void>;
 }
 
 /** Lane to registrar, on the event port. */
@@ -222,6 +237,19 @@ export interface LinkFacts {
 	/** The slot (or the publication, and therefore the slot) was made just now: nothing before it is known. */
 	readonly slotCreated: boolean;
 	readonly confirmedFlushLsn: bigint;
+	/** Where the server's WAL ends (IDENTIFY_SYSTEM's xlogpos). */
+	readonly walLsn: bigint;
+	/**
+	 * The timelines that led to this one, oldest first, and where each was left. Empty on timeline 1; null when the
+	 * server cannot tell (its history file is gone).
+	 */
+	readonly timelineHistory: readonly TimelineSwitch[] | null;
+}
+
+/** `timeline` ended at `switchLsn`; another one went on from there. */
+export interface TimelineSwitch {
+	readonly timeline: number;
+	readonly switchLsn: bigint;
 }
 
 /** Main calls the registrar. */
@@ -235,10 +263,18 @@ export interface RegistrarControl {
 	acquireLock(): Promise<void>;
 	/**
 	 * Decides from the stored position and what the link found where to start; drops every shape when there is
-	 * a gap (new slot, other cluster, slot moved by someone else), and stores the position.
+	 * a gap (new slot, other cluster, slot moved by someone else, a server that has lost WAL), and stores the
+	 * position. `receivedLsn`: the highest position received in this process and not followed by a purge, null
+	 * before the first connection. Logs may hold changes up to there.
 	 */
-	reconcilePosition(facts: LinkFacts): Promise<{ readonly startLsn: bigint; readonly purged: boolean }>;
-	/** Stores, durably, that `lsn` may now be acknowledged. Never moves back. */
+	reconcilePosition(
+		facts: LinkFacts,
+		receivedLsn?: bigint | null,
+	): Promise<{ readonly startLsn: bigint; readonly purged: boolean }>;
+	/**
+	 * Stores, durably, that `lsn` may now be acknowledged. Never moves back. Removals that were begun before are
+	 * durable first; rejects when the disk does not take them in time.
+	 */
 	storeAcknowledged(lsn: bigint): Promise<void>;
 	/** A lane has (re)started: its LaneShapeControl and LaneEvent ports. Restores the lane's shapes. */
 	attachLane(attachment: {
@@ -248,6 +284,11 @@ export interface RegistrarControl {
 	}): Promise<void>;
 	/** An HTTP thread has started: exposes RegistrarShapeControl on the port. */
 	attachHttp(attachment: { readonly port: MessagePort }): Promise<void>;
+	/**
+	 * Creating a slot waits for the server to log its running transactions, which an idle server does rarely: asks it to
+	 * (PostgreSQL 16 and later, where the role may). Never rejects.
+	 */
+	nudgeSlotCreation(): Promise<void>;
 	/** Closes everything in order. */
 	stop(): Promise<void>;
 }

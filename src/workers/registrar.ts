@@ -34,10 +34,11 @@ const stopSampling = startSampling((sample) => init.eventPort.postMessage(sample
 const control: RegistrarControl = {
 	open: () => registrar.open(),
 	acquireLock: () => registrar.acquireLock(),
-	reconcilePosition: (facts) => registrar.reconcilePosition(facts),
+	reconcilePosition: (facts, receivedLsn) => registrar.reconcilePosition(facts, receivedLsn),
 	storeAcknowledged: (lsn) => registrar.storeAcknowledged(lsn),
 	attachLane: (attachment) => registrar.attachLane(attachment),
 	attachHttp: (attachment) => registrar.attachHttp(attachment),
+	nudgeSlotCreation: () => registrar.nudgeSlotCreation(),
 	async stop() {
 		await registrar.stop();
 		stopSampling();

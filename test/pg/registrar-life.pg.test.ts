@@ -89,7 +89,7 @@ describe.each(testServers())("the registrar on $name", (kind) => {
 			acknowledgedLsn: 5000n,
 		});
 		await registrar.attach();
-		expect(await registrar.reconcile({ confirmedFlushLsn: 4500n, timeline: 2 })).toEqual({
+		expect(await registrar.reconcile({ confirmedFlushLsn: 4500n })).toEqual({
 			startLsn: 5000n,
 			purged: false,
 		});
@@ -100,6 +100,8 @@ describe.each(testServers())("the registrar on $name", (kind) => {
 		{ name: "the slot is new", facts: { slotCreated: true } },
 		{ name: "the cluster is another", facts: { systemIdentifier: "7" } },
 		{ name: "somebody moved the slot", facts: { confirmedFlushLsn: 6001n } },
+		{ name: "the server was set back", facts: { confirmedFlushLsn: 4000n, walLsn: 5999n } },
+		{ name: "the server has left our timeline", facts: { timeline: 2 } },
 	])("drops every shape when $name", async ({ facts }) => {
 		await using room = await prepare(ITEMS);
 		await using registrar = await TestRegistrar.start(room.setup);

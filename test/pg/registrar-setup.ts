@@ -55,7 +55,8 @@ export class FakeLane implements LaneShapeControl {
 			{
 				restore: (assignments: readonly ShapeAssignment[]) => this.restore(assignments),
 				addShape: (assignment: ShapeAssignment) => this.addShape(assignment),
-				spliceSnapshot: (slot: number, snapshot: SnapshotInfo) => this.spliceSnapshot(slot, snapshot),
+				spliceSnapshot: (slot: number, generation: number, snapshot: SnapshotInfo) =>
+					this.spliceSnapshot(slot, generation, snapshot),
 				openShape: (slot: number) => this.openShape(slot),
 				removeShape: (slot: number) => this.removeShape(slot),
 			},
@@ -83,7 +84,7 @@ export class FakeLane implements LaneShapeControl {
 		await this.onAdd(assignment.slot);
 	}
 
-	async spliceSnapshot(slot: number, snapshot: SnapshotInfo): Promise<"spliced" | "retake"> {
+	async spliceSnapshot(slot: number, _generation: number, snapshot: SnapshotInfo): Promise<"spliced" | "retake"> {
 		this.spliced.push({ slot, snapshot });
 		await this.onSplice(slot);
 		const verdict = this.verdicts.shift() ?? "spliced";
@@ -177,6 +178,8 @@ export class TestRegistrar implements AsyncDisposable {
 			slotName: `sluice_slot_${this.#setup.streamId}`,
 			slotCreated: false,
 			confirmedFlushLsn: 1000n,
+			walLsn: 1_000_000n,
+			timelineHistory: [],
 			...facts,
 		});
 	}

@@ -62,6 +62,8 @@ describe("the registrar", () => {
 			slotName: "s",
 			slotCreated: true,
 			confirmedFlushLsn: 5n,
+			walLsn: 100n,
+			timelineHistory: [],
 		});
 		await registrar.storeAcknowledged(9n);
 		const http = new MessageChannel();

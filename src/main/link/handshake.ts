@@ -8,7 +8,7 @@
 import { SluiceError } from "../../shared/errors.ts";
 import { LINK_STEP_TIMEOUT_MS } from "../../shared/limits.ts";
 import { parseLsn } from "../../shared/lsn.ts";
-import type { LinkFacts } from "../../shared/messages.ts";
+import type { LinkFacts, TimelineSwitch } from "../../shared/messages.ts";
 import type { CommandSession, Row } from "./connect.ts";
 import { quoteIdentifier, quoteLiteral } from "./quoting.ts";
 import { errorFromThrown } from "./sqlstate.ts";
@@ -117,6 +117,11 @@ export async function climbLadder(session: CommandSession, options: HandshakeOpt
 	const ladder = new Ladder(session, options);
 	const system = await ladder.rung("identify-system", () => identifySystem(ladder));
 	const server = await ladder.rung("server-facts", () => readServerFacts(ladder));
+	// The first timeline has no history.
+	const timelineHistory =
+		system.timeline === 1
+			? []
+			: await ladder.rung("timeline-history", () => readTimelineHistory(ladder, system.timeline));
 	await ladder.rung("session-settings", () => applySessionSettings(ladder));
 	await ladder.rung("wal-level", () => checkWalLevel(ladder));
 	const published = await ladder.rung("publication", () => findPublication(ladder));
@@ -135,13 +140,50 @@ export async function climbLadder(session: CommandSession, options: HandshakeOpt
 		keep === null
 			? { confirmedFlushLsn: await ladder.rung("slot-create", () => createSlot(ladder)), slotCreated: true }
 			: { confirmedFlushLsn: keep.confirmedFlushLsn, slotCreated: false };
-	return { ...system, ...server, slotName: options.slotName, ...slot };
+	return { ...system, timelineHistory, ...server, slotName: options.slotName, ...slot };
 }
 
-/** IDENTIFY_SYSTEM → systemid, timeline. */
-async function identifySystem(ladder: Ladder): Promise<{ systemIdentifier: string; timeline: number }> {
+/** IDENTIFY_SYSTEM → systemid, timeline, xlogpos. */
+async function identifySystem(ladder: Ladder): Promise<{ systemIdentifier: string; timeline: number; walLsn: bigint }> {
 	const row = oneRow(ladder, await ladder.query("IDENTIFY_SYSTEM"));
-	return { systemIdentifier: text(ladder, row, "systemid"), timeline: integer(ladder, row, "timeline") };
+	return {
+		systemIdentifier: text(ladder, row, "systemid"),
+		timeline: integer(ladder, row, "timeline"),
+		walLsn: parseLsn(text(ladder, row, "xlogpos")),
+	};
+}
+
+/** TIMELINE_HISTORY → content. */
+async function readTimelineHistory(ladder: Ladder, timeline: number): Promise<readonly TimelineSwitch[] | null> {
+	try {
+		const row = oneRow(ladder, await ladder.query(`TIMELINE_HISTORY ${timeline}`));
+		return parseTimelineHistory(text(ladder, row, "content"));
+	} catch (error) {
+		// The file may be gone; without it nothing is proven, which the registrar judges.
+		if (!(error instanceof SluiceError) || typeof error.context["sqlState"] !== "string") {
+			throw error;
+		}
+		return null;
+	}
+}
+
+/**
+ * Lines of "timeline, switch point, reason", separated by blanks; comments begin with #. Null when a line is
+ * something else. Source: PostgreSQL `readTimeLineHistory`.
+ */
+export function parseTimelineHistory(content: string): readonly TimelineSwitch[] | null {
+	const switches: TimelineSwitch[] = [];
+	for (const line of content.split("\n").map((each) => each.trim())) {
+		if (line === "" || line.startsWith("#")) {
+			continue;
+		}
+		const [, timeline, switchLsn] = /^(\d+)\s+([0-9A-Fa-f]+\/[0-9A-Fa-f]+)(?:\s|$)/.exec(line) ?? [];
+		if (timeline === undefined || switchLsn === undefined) {
+			return null;
+		}
+		switches.push({ timeline: Number(timeline), switchLsn: parseLsn(switchLsn) });
+	}
+	return switches;
 }
 
 /** Version, pid, and this session's timeout (another session may see another value), in one row. */

@@ -131,10 +131,13 @@ export class Registrar implements RegistrarControl {
 		this.#rooms.watch.start();
 	}
 
-	async reconcilePosition(facts: LinkFacts): Promise<{ readonly startLsn: bigint; readonly purged: boolean }> {
+	async reconcilePosition(
+		facts: LinkFacts,
+		receivedLsn: bigint | null = null,
+	): Promise<{ readonly startLsn: bigint; readonly purged: boolean }> {
 		const { catalogue, shapes, inspector, publication } = this.#rooms;
 		const stored = catalogue.position();
-		const decision = decidePosition(stored, facts);
+		const decision = decidePosition(stored, facts, receivedLsn);
 		if (decision.purge !== null) {
 			if (shapes.count > 0) {
 				this.#options.logger.warn(

@@ -361,3 +361,38 @@ describe("a server that is not what it should be", () => {
 		});
 	});
 });
+
+describe("the server's history", () => {
+	const content = "1\t0/5000060\tno recovery target specified\n\n# a remark\n2\t1A/ff\tno recovery target specified\n";
+	const unreadable = Buffer.concat([report("E", { S: "ERROR", C: "58P01", M: "could not open file" }), READY]);
+	const onTimeline3 = (history: Buffer) => (statement: string) =>
+		statement === "IDENTIFY_SYSTEM"
+			? resultSet({ systemid: "7", timeline: "3", xlogpos: "1A/2B", dbname: "app" })
+			: statement === "TIMELINE_HISTORY 3"
+				? history
+				: null;
+
+	it.each([
+		[
+			"brings every switch",
+			resultSet({ filename: "00000003.history", content }),
+			[
+				{ timeline: 1, switchLsn: 0x5000060n },
+				{ timeline: 2, switchLsn: 0x1a_0000_00ffn },
+			],
+		],
+		["is unknown when the file holds something else", resultSet({ filename: "f", content: "nonsense" }), null],
+		["is unknown when the file is gone", unreadable, null],
+	] as const)("%s", async (_name, history, timelineHistory) => {
+		await using fake = await FakeWalsender.listen({ answer: onTimeline3(history) });
+		await using link = await connectLink(new Consumer(), { databaseUrl: fake.url, ...names });
+		expect(link.facts).toMatchObject({ timeline: 3, walLsn: 0x1a_0000_002bn, timelineHistory });
+	});
+
+	it("is not asked for on the first timeline", async () => {
+		await using fake = await FakeWalsender.listen();
+		await using link = await connectLink(new Consumer(), { databaseUrl: fake.url, ...names });
+		expect(link.facts).toMatchObject({ timeline: 1, walLsn: 0x100n, timelineHistory: [] });
+		expect(fake.statements.some((statement) => statement.startsWith("TIMELINE_HISTORY"))).toBe(false);
+	});
+});
