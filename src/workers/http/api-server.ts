@@ -33,12 +33,19 @@ export interface ApiServerOptions {
 	readonly secret: SecretCheck;
 	readonly logger: Logger;
 	readonly counters: RequestCounters;
+	readonly connectionsMax: number;
 }
+
+/** One log line about refused connections, however many there are. */
+const DROP_LINE_INTERVAL_MS = 10_000;
 
 export class ApiServer {
 	readonly #options: ApiServerOptions;
 	readonly #server: Server;
 	#stopping = false;
+	/** Since the last log line about it. */
+	#dropped = 0;
+	#nextDropLineMs = 0;
 
 	constructor(options: ApiServerOptions) {
 		this.#options = options;
@@ -54,6 +61,8 @@ export class ApiServer {
 			(request, response) => this.#handle(request, response),
 		);
 		this.#server.on("clientError", answerClientError);
+		this.#server.maxConnections = options.connectionsMax;
+		this.#server.on("drop", () => this.#onDrop());
 	}
 
 	/** @throws SluiceError SLUICE_PORT_IN_USE; the system's error for anything else */
@@ -70,6 +79,19 @@ export class ApiServer {
 		this.#stopping = true;
 		this.#options.shape.waiters.endAll();
 		await closeServer(this.#server, HTTP_STOP_GRACE_MS);
+	}
+
+	/** A connection was closed at once: the thread has as many as its share of the process's descriptors allows. */
+	#onDrop(): void {
+		this.#dropped += 1;
+		const now = performance.now();
+		if (now >= this.#nextDropLineMs) {
+			this.#nextDropLineMs = now + DROP_LINE_INTERVAL_MS;
+			const { connectionsMax, logger } = this.#options;
+			const remedy = "raise the limit of open files, or put a caching proxy in front";
+			logger.warn({ connectionsMax, dropped: this.#dropped, remedy }, "too many connections, closing new ones");
+			this.#dropped = 0;
+		}
 	}
 
 	#handle(request: IncomingMessage, response: ServerResponse): void {

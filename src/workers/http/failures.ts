@@ -48,6 +48,16 @@ export function admissionRefused(kind: "initial" | "existing", limit: number, re
 	};
 }
 
+/** The bodies of other requests fill the thread's budget. */
+export function bodiesExceeded(): Failure {
+	return unavailable("Too many request bodies are being received, please retry", 5, "body-budget", true);
+}
+
+/** The client is ahead of a log that may yet catch up: after a crash PostgreSQL sends what was not durable again. */
+export function logBehind(): Failure {
+	return unavailable("The log has not yet reached this offset, please retry", 5, "log-behind", true);
+}
+
 /** The service did not become ready within the readiness wait. */
 export function notReady(level: StatusLevel): Failure {
 	const message =

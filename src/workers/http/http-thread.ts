@@ -5,7 +5,9 @@
 
 import { BroadcastChannel } from "node:worker_threads";
 import type { Config } from "../../shared/config.ts";
+import { connectionsMax, descriptorLimit } from "../../shared/descriptors.ts";
 import {
+	HTTP_BODIES_BYTES_MAX,
 	HTTP_DIRECTORY_ENTRIES_MAX,
 	HTTP_EXISTING_REQUESTS_MAX,
 	HTTP_INITIAL_REQUESTS_MAX,
@@ -24,11 +26,13 @@ import type { ShapeTable } from "../../shared/shape-table.ts";
 import { AdminServer } from "./admin-server.ts";
 import { Admission, type AdmissionKind } from "./admission.ts";
 import { ApiServer } from "./api-server.ts";
+import { BodyBudget } from "./body-budget.ts";
 import { UniqueTags } from "./etag.ts";
 import type { EventTimes } from "./event-stream.ts";
 import { LevelWatch } from "./level-watch.ts";
 import { LogReader } from "./log-reader.ts";
 import { type HttpMeasures, httpGauges, RequestCounters } from "./metrics.ts";
+import { BODY_LIMITS, type BodyLimits } from "./request-body.ts";
 import { SecretCheck } from "./secret.ts";
 import { ShapeAnswers } from "./shape-answers.ts";
 import { ShapeDirectory } from "./shape-directory.ts";
@@ -47,6 +51,11 @@ export interface HttpThreadOptions {
 	readonly port: number;
 	/** Of the whole service; every thread gets its share. */
 	readonly admissionLimits?: Readonly<Record<AdmissionKind, number>>;
+	/** Bytes of request bodies in this thread, and the limits of one of them. */
+	readonly bodiesBytesMax?: number;
+	readonly bodyLimits?: BodyLimits;
+	/** Of this thread; derived from the process's limit of open files when absent. */
+	readonly connectionsMax?: number;
 	readonly eventTimes?: EventTimes;
 	readonly readinessWaitMs?: number;
 	readonly resolveWaitMs?: number;
@@ -77,23 +86,29 @@ export class HttpThread implements HttpControl {
 			...(options.readinessWaitMs === undefined ? {} : { readinessWaitMs: options.readinessWaitMs }),
 			...(options.resolveWaitMs === undefined ? {} : { resolveWaitMs: options.resolveWaitMs }),
 		};
-		this.#measures = { counters, admission, waiters, reader };
+		const bodies = new BodyBudget(options.bodiesBytesMax ?? HTTP_BODIES_BYTES_MAX);
+		this.#measures = { counters, admission, waiters, reader, bodies };
 		this.#api = new ApiServer({
 			shape: {
 				config,
 				table,
 				admission,
 				admissionLimits: limits,
+				bodies,
+				bodyLimits: options.bodyLimits ?? BODY_LIMITS,
 				resolver: new ShapeResolver({ directory, levels, table, ...waits }),
 				reader,
 				waiters,
 				eventTimes: options.eventTimes ?? EVENT_TIMES,
 				answers: new ShapeAnswers({ config, reader, tags: new UniqueTags(options.httpThread) }),
+				registrar,
+				logger,
 			},
 			deletion: { config, table, levels, registrar, ...waits },
 			secret: new SecretCheck(config.secret),
 			logger,
 			counters,
+			connectionsMax: options.connectionsMax ?? connectionsMax(descriptorLimit(), config.httpThreads),
 		});
 		this.#admin = options.servesAdmin
 			? new AdminServer({ config, table, main: options.main, measures: this.#measures, logger })

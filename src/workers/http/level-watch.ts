@@ -13,11 +13,11 @@ interface Waiting {
 }
 
 export class LevelWatch {
-	readonly #table: ShapeTable;
+	readonly #table: Pick<ShapeTable, "statusLevel">;
 	readonly #waiting = new Set<Waiting>();
 	#timer: NodeJS.Timeout | null = null;
 
-	constructor(table: ShapeTable) {
+	constructor(table: Pick<ShapeTable, "statusLevel">) {
 		this.#table = table;
 	}
 

@@ -8,6 +8,7 @@ import { Counter, Gauge, Registry } from "prom-client";
 import { parseLsn } from "../../shared/lsn.ts";
 import type { Status } from "../../shared/messages.ts";
 import type { Admission } from "./admission.ts";
+import type { BodyBudget } from "./body-budget.ts";
 import type { LogReader } from "./log-reader.ts";
 import type { SlotWaiters } from "./waiters.ts";
 
@@ -43,6 +44,7 @@ export interface HttpMeasures {
 	readonly admission: Admission;
 	readonly waiters: SlotWaiters;
 	readonly reader: LogReader;
+	readonly bodies: BodyBudget;
 }
 
 /** For ThreadSample: a few numbers a second. */
@@ -52,6 +54,7 @@ export function httpGauges(measures: HttpMeasures): Readonly<Record<string, numb
 		parked: measures.waiters.parked,
 		initial: measures.admission.current.initial,
 		existing: measures.admission.current.existing,
+		bodyBytes: measures.bodies.heldBytes,
 	};
 }
 
@@ -79,6 +82,7 @@ function addHttp(registry: Registry, measures: HttpMeasures): void {
 	}
 	gauge(registry, "sluice_http_requests_current", "Requests under way in this HTTP thread", measures.counters.current);
 	gauge(registry, "sluice_http_parked_current", "Requests that wait for news", measures.waiters.parked);
+	gauge(registry, "sluice_http_body_bytes", "Memory held for request bodies", measures.bodies.heldBytes);
 	const { sharedHits, reads } = measures.reader.counters;
 	counter(registry, "sluice_http_reads_total", "Reads of log and snapshot files", reads);
 	counter(registry, "sluice_http_shared_reads_total", "Answers given from another request's read", sharedHits);

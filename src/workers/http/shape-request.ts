@@ -5,19 +5,23 @@
  */
 
 import type { Config } from "../../shared/config.ts";
+import { diskError } from "../../shared/disk-error.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { HTTP_PREPARE_WAIT_MS } from "../../shared/limits.ts";
-import type { ResolvedShape } from "../../shared/messages.ts";
+import type { Logger } from "../../shared/logging.ts";
+import type { RegistrarShapeControl, ResolvedShape } from "../../shared/messages.ts";
 import type { LogOffset } from "../../shared/offset.ts";
-import type { ShapeTable } from "../../shared/shape-table.ts";
+import { LEVEL_ACTIVE, type ShapeTable } from "../../shared/shape-table.ts";
 import { type Admission, admissionRetryAfter, type Permit } from "./admission.ts";
+import type { BodyBudget } from "./body-budget.ts";
 import { EventStream, type EventTimes } from "./event-stream.ts";
 import type { Exchange } from "./exchange.ts";
 import {
 	admissionRefused,
-	badRequest,
 	describeError,
+	type Failure,
 	invalidRequest,
+	logBehind,
 	notPrepared,
 	outOfBounds,
 	stopping,
@@ -26,7 +30,7 @@ import type { LogReader } from "./log-reader.ts";
 import { checkReadRequest, type ReadParameters, renameColumnErrors } from "./parameters.ts";
 import type { Query } from "./query.ts";
 import { planRead, type ReadPlan } from "./read-plan.ts";
-import { readRequestBody } from "./request-body.ts";
+import { type BodyLimits, type BodyResult, readRequestBody } from "./request-body.ts";
 import { refetchHeaders } from "./response-headers.ts";
 import type { ShapeAnswers } from "./shape-answers.ts";
 import type { Resolution, ShapeResolver } from "./shape-resolver.ts";
@@ -38,11 +42,15 @@ export interface ShapeRequestRooms {
 	readonly table: ShapeTable;
 	readonly admission: Admission;
 	readonly admissionLimits: Readonly<Record<"initial" | "existing", number>>;
+	readonly bodies: BodyBudget;
+	readonly bodyLimits: BodyLimits;
 	readonly resolver: ShapeResolver;
 	readonly reader: LogReader;
 	readonly waiters: SlotWaiters;
 	readonly answers: ShapeAnswers;
 	readonly eventTimes: EventTimes;
+	readonly registrar: Pick<RegistrarShapeControl, "reportCorrupt">;
+	readonly logger: Logger;
 }
 
 const REFETCH_BODY = '[{"headers":{"control":"must-refetch"}}]';
@@ -55,16 +63,15 @@ export async function serveShape(rooms: ShapeRequestRooms, exchange: Exchange, q
 	}
 	let parameters: ReadParameters | null = null;
 	try {
-		const body =
-			exchange.method === "POST" ? await readRequestBody(exchange.request) : ({ ok: true, hasSubset: false } as const);
+		const body = await receiveBody(rooms, exchange);
 		if (!body.ok) {
 			if (body.endsConnection) {
 				exchange.endConnection();
 			}
-			exchange.fail(badRequest(body.body, body.status));
+			exchange.fail(body.failure);
 			return;
 		}
-		const checked = checkReadRequest(query, body.hasSubset);
+		const checked = checkReadRequest(query, body.subset !== null);
 		if (!checked.ok) {
 			exchange.fail(invalidRequest(checked.errors));
 			return;
@@ -82,6 +89,15 @@ export async function serveShape(rooms: ShapeRequestRooms, exchange: Exchange, q
 		// When both the work and the response are over: a client that goes away does not make room for more work.
 		exchange.onEnd(() => permit.release());
 	}
+}
+
+async function receiveBody(rooms: ShapeRequestRooms, exchange: Exchange): Promise<BodyResult> {
+	if (exchange.method !== "POST") {
+		return { ok: true, subset: null };
+	}
+	const lease = rooms.bodies.lease();
+	exchange.onEnd(() => lease.release());
+	return readRequestBody(exchange.request, lease, rooms.bodyLimits);
 }
 
 /** Null when the request was refused (and answered). */
@@ -203,7 +219,7 @@ class ShapeReading {
 				if (await this.#park(plan.kind, waiter, config.longPollTimeoutMs / 2)) {
 					return false;
 				}
-				this.#exchange.fail(this.#exchange.stopping ? stopping() : outOfBounds());
+				this.#exchange.fail(this.#exchange.stopping ? stopping() : this.#beyondEnd(view));
 				return true;
 			case "not-ready":
 				if (await this.#park(plan.kind, waiter, HTTP_PREPARE_WAIT_MS)) {
@@ -212,6 +228,16 @@ class ShapeReading {
 				this.#exchange.fail(this.#exchange.stopping ? stopping() : notPrepared());
 				return true;
 		}
+	}
+
+	/**
+	 * A log that PostgreSQL is sending again after a crash is behind what its readers have seen. Only a lane that has
+	 * processed the client's transaction can say that the shape never had it: a 400 ends the published client.
+	 */
+	#beyondEnd(view: ShapeView): Failure {
+		const { offset } = this.#parameters;
+		const isPast = offset.kind === "position" && view.processedLsn >= offset.at.tx;
+		return this.#rooms.table.statusLevel() === LEVEL_ACTIVE && isPast ? outOfBounds() : logBehind();
 	}
 
 	/**
@@ -238,9 +264,30 @@ class ShapeReading {
 				this.#answerGone();
 				return true;
 			}
-			throw error instanceof SluiceError ? error : fileError(error, this.#shape.handle);
+			const failure = diskError(error, "read");
+			if (!(await this.#reportedCorrupt(failure)) || this.#exchange.response.headersSent) {
+				throw failure;
+			}
+			this.#answerGone();
 		}
 		return true;
+	}
+
+	/** True when the shape's files are damaged and the registrar has dropped the shape for that. */
+	async #reportedCorrupt(failure: unknown): Promise<boolean> {
+		if (!(failure instanceof SluiceError) || failure.code !== "SLUICE_LOG_CORRUPT") {
+			return false;
+		}
+		const { handle, generation } = this.#shape;
+		const { registrar, logger } = this.#rooms;
+		logger.error({ err: failure, handle }, "a shape's log cannot be read as it was written");
+		try {
+			await registrar.reportCorrupt(handle, generation);
+			return true;
+		} catch (err) {
+			logger.warn({ err, handle }, "the registrar could not be told of a damaged log");
+			return false;
+		}
 	}
 
 	/** No successor is known here: the client's next request finds it. */
@@ -248,9 +295,4 @@ class ShapeReading {
 		const { config } = this.#rooms;
 		this.#exchange.send(409, refetchHeaders(this.#exchange.method, null, config), REFETCH_BODY);
 	}
-}
-
-function fileError(cause: unknown, handle: string): SluiceError {
-	const missing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
-	return new SluiceError(missing ? "SLUICE_LOG_CORRUPT" : "SLUICE_DISK_FAILED", { cause, handle });
 }

@@ -4,6 +4,7 @@
  */
 
 import { mkdirSync } from "node:fs";
+import { descriptorLimit, openLogsMax } from "../../shared/descriptors.ts";
 import { diskError } from "../../shared/disk-error.ts";
 import { LANE_BUFFER_BYTES_MAX } from "../../shared/limits.ts";
 import type { IsHeld, LogStore, RecoveryRules } from "../../shared/log-store.ts";
@@ -13,7 +14,7 @@ import { recoverLog } from "./log-recovery.ts";
 import { removeHeldTransactions } from "./log-rewrite.ts";
 import { runSync, type SyncTask, syncWholeLog, takeSync } from "./log-sync.ts";
 import { LogWriter } from "./log-writer.ts";
-import { descriptorLimit, OpenFiles, openLogsMax } from "./open-files.ts";
+import { OpenFiles } from "./open-files.ts";
 import { ShapeLog } from "./shape-log.ts";
 
 /** A batch with large values may exceed the lane's limit by one entry; that memory is given back. */

@@ -4,19 +4,9 @@
  * recently used goes first. Called by the log writer and the checkpoint.
  */
 
-import { readFileSync } from "node:fs";
 import { logIndexPath, logSegmentPath } from "../../shared/log-layout.ts";
 import { closeFile, isFileLimit, OPEN_OR_CREATE, openFile } from "./disk-operations.ts";
 import type { ShapeLog } from "./shape-log.ts";
-
-/** Left for sockets, databases and the other threads. */
-const RESERVED_DESCRIPTORS = 512;
-/** Of what remains, what all lanes together may hold. */
-const LANES_SHARE = 0.75;
-const FALLBACK_LIMIT = 1024;
-const PAIRS_MIN = 8;
-/** More would cost kernel memory and gain nothing. */
-const PAIRS_MAX = 65_536;
 
 export interface SegmentFiles {
 	readonly segment: number;
@@ -26,27 +16,6 @@ export interface SegmentFiles {
 	pins: number;
 	/** Closed as soon as nothing pins it. */
 	isReleased: boolean;
-}
-
-/** How many logs a lane may keep open, from the process's limit of open files. */
-export function openLogsMax(descriptorLimit: number, lanes: number): number {
-	const share = Math.floor(((descriptorLimit - RESERVED_DESCRIPTORS) * LANES_SHARE) / lanes / 2);
-	return Math.max(PAIRS_MIN, Math.min(PAIRS_MAX, share));
-}
-
-/** The process's soft limit of open files (Node raises it to the hard one at its start). */
-export function descriptorLimit(): number {
-	try {
-		const match = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "latin1"));
-		if (match !== null) {
-			return Number(match[1]);
-		}
-	} catch {
-		// Not Linux: ask Node below.
-	}
-	const report = process.report.getReport() as { userLimits?: { open_files?: { soft?: number | string } } };
-	const soft = Number(report.userLimits?.open_files?.soft);
-	return Number.isFinite(soft) && soft > 0 ? soft : FALLBACK_LIMIT;
 }
 
 export class OpenFiles {

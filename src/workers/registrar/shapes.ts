@@ -142,6 +142,14 @@ export class Shapes implements RegistrarShapeControl {
 		await this.remove(shape, "deleted");
 	}
 
+	async reportCorrupt(handle: string, generation: number): Promise<void> {
+		const shape = this.#registry.byHandle(handle);
+		if (shape !== null && shape.generation === generation) {
+			this.#rooms.logger.error({ handle }, "a reader found a shape's log damaged, dropping the shape");
+			this.#removal.removeSoon(shape, "invalidated");
+		}
+	}
+
 	// --- lanes
 
 	/** A lane has (re)started: gives it its complete shapes; those it was creating are lost with its memory. */

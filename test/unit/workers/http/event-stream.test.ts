@@ -141,6 +141,7 @@ describe("a stream", () => {
 	test("beyond the end of the log is refused with JSON, and stopping ends it", async () => {
 		const { stand } = await standWithShape();
 		await using _stand = stand;
+		stand.table.setLaneProcessedLsn(0, 10_000n);
 		const refused = await stand.get(query({ table: "items", offset: "999_2", handle: H, ...SSE }));
 		expect(refused.status).toBe(400);
 		const stream = await openStream(stand, "0_inf");

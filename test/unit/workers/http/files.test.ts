@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { appendFileSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { describe, expect, test } from "vitest";
+import { SluiceError } from "../../../../src/shared/errors.ts";
 import { logIndexPath, logSegmentPath, snapshotChunkPath } from "../../../../src/shared/log-layout.ts";
 import { HttpStand, query } from "./support/http-stand.ts";
 import { type ShapeFiles, SNAPSHOT_END, snapshotRow } from "./support/shape-files.ts";
@@ -110,6 +111,19 @@ describe("damage on disk is an error, never silently less data", () => {
 		await using _stand = stand;
 		damage(files);
 		const answer = await stand.get(query({ table: "items", offset: "0_inf", handle: H }));
+		expect(answer.status).toBe(409);
+		expect(JSON.parse(answer.text)).toEqual([{ headers: { control: "must-refetch" } }]);
+		expect(stand.registrar.corrupt).toEqual([{ handle: H, generation: files.generation }]);
+	});
+
+	test("is a 500 while the registrar cannot be told", async () => {
+		const { stand, files } = await standWithLog(10, 20);
+		await using _stand = stand;
+		rmSync(logSegmentPath(files.directory, 0));
+		stand.registrar.onCorrupt = async () => {
+			throw new SluiceError("SLUICE_THREAD_GONE");
+		};
+		const answer = await stand.get(query({ table: "items", offset: "0_inf", handle: H }));
 		expect(answer.status).toBe(500);
 		expect(JSON.parse(answer.text).message).toMatch(/^Unable to retrieve shape log/);
 		expect(answer.headers["cache-control"]).toBe("no-store");
@@ -128,9 +142,10 @@ describe("damage on disk is an error, never silently less data", () => {
 		const { stand, files } = await standWithLog(1);
 		await using _stand = stand;
 		truncateSync(snapshotChunkPath(files.directory, 0), 30);
-		expect((await stand.get(query({ table: "items", offset: "-1" }))).status).toBe(500);
+		expect((await stand.get(query({ table: "items", offset: "-1" }))).status).toBe(409);
 		rmSync(snapshotChunkPath(files.directory, 0));
-		expect((await stand.get(query({ table: "items", offset: "-1" }))).status).toBe(500);
+		expect((await stand.get(query({ table: "items", offset: "-1" }))).status).toBe(409);
+		expect(stand.registrar.corrupt).toHaveLength(2);
 	});
 
 	test("files that are gone because the shape is gone are a 409", async () => {
@@ -156,6 +171,7 @@ describe("damage on disk is an error, never silently less data", () => {
 		const length = Number(/content-length: (\d+)/i.exec(text)?.[1]);
 		expect(length).toBeGreaterThan(30 * MIB);
 		expect(text.length).toBeLessThan(length);
+		expect(stand.registrar.corrupt).toHaveLength(1);
 	});
 });
 

@@ -1,6 +1,7 @@
 /** The worked examples of the protocol page, against an HTTP thread on hand-written files. */
 
 import { expect, test } from "vitest";
+import { LEVEL_ACTIVE, LEVEL_STARTING } from "../../../../src/shared/shape-table.ts";
 import { HttpStand, query, SCHEMA } from "./support/http-stand.ts";
 import { logEntry, type ShapeFiles, SNAPSHOT_END, snapshotRow } from "./support/shape-files.ts";
 
@@ -179,6 +180,7 @@ test("an offset beyond the end is held, then refused; a log that catches up mean
 	await using stand = await HttpStand.start();
 	const files = items(stand);
 	const beyond = query({ table: "items", offset: `${TX}_2`, handle: H });
+	stand.table.setLaneProcessedLsn(0, TX);
 	const refused = await stand.get(beyond);
 	expect(refused.status).toBe(400);
 	expect(JSON.parse(refused.text).errors).toEqual({ offset: ["out of bounds for this shape"] });
@@ -315,6 +317,20 @@ test("HEAD answers as GET does, without the body", async () => {
 	expect(answer.text).toBe("");
 	expect(answer.headers["electric-offset"]).toBe("0_0");
 	expect(answer.headers["cache-control"]).toMatch(/^public, max-age=604800/);
+});
+
+test.each([
+	["the lane has not come to the client's transaction again", LEVEL_ACTIVE, TX - 1n],
+	["nobody knows how far the lane is", LEVEL_ACTIVE, 0n],
+	["the service is not active", LEVEL_STARTING, TX],
+] as const)("an offset beyond the end is asked to come back while %s", async (_name, level, processed) => {
+	await using stand = await HttpStand.start({ level });
+	items(stand);
+	stand.table.setLaneProcessedLsn(0, processed);
+	const answer = await stand.get(query({ table: "items", offset: `${TX}_2`, handle: H }));
+	expect(answer.status).toBe(503);
+	expect(answer.headers["retry-after"]).toBe("5");
+	expect(answer.headers["cache-control"]).toBe("no-store");
 });
 
 test("a POST without a body is an ordinary read that no cache may keep", async () => {

@@ -4,7 +4,7 @@
 
 import { fstatSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { descriptorLimit, OpenFiles, openLogsMax } from "../../../../src/workers/log/open-files.ts";
+import { OpenFiles } from "../../../../src/workers/log/open-files.ts";
 import { ShapeLog } from "../../../../src/workers/log/shape-log.ts";
 import { useTemporaryDirectory } from "../../../support/temporary-directory.ts";
 
@@ -59,13 +59,5 @@ describe("open files", () => {
 		files.unpin(pair);
 		expect(files.count).toBe(2);
 		files.releaseAll();
-	});
-
-	it("leaves room for the rest of the process and divides by the lanes", () => {
-		expect(openLogsMax(1024, 1)).toBe(192);
-		expect(openLogsMax(1024, 4)).toBe(48);
-		expect(openLogsMax(100, 4)).toBe(8);
-		expect(openLogsMax(Number.MAX_SAFE_INTEGER, 1)).toBe(65_536);
-		expect(descriptorLimit()).toBeGreaterThan(0);
 	});
 });

@@ -38,7 +38,17 @@ export interface Answer {
 export interface StandOptions {
 	readonly environment?: Readonly<Record<string, string>>;
 	readonly thread?: Partial<
-		Pick<HttpThreadOptions, "admissionLimits" | "eventTimes" | "readinessWaitMs" | "resolveWaitMs">
+		Pick<
+			HttpThreadOptions,
+			| "admissionLimits"
+			| "bodiesBytesMax"
+			| "bodyLimits"
+			| "connectionsMax"
+			| "eventTimes"
+			| "logger"
+			| "readinessWaitMs"
+			| "resolveWaitMs"
+		>
 	>;
 	readonly servesAdmin?: boolean;
 	readonly level?: 0 | 1 | 2;
@@ -59,6 +69,8 @@ export class FakeRegistrar implements RegistrarShapeControl {
 		return shape;
 	};
 	onDelete: () => Promise<void> = async () => undefined;
+	readonly corrupt: { readonly handle: string; readonly generation: number }[] = [];
+	onCorrupt: () => Promise<void> = async () => undefined;
 
 	async resolveShape(request: ShapeRequest): Promise<ResolvedShape> {
 		this.resolved.push(request);
@@ -75,6 +87,11 @@ export class FakeRegistrar implements RegistrarShapeControl {
 	}): Promise<void> {
 		this.deleted.push(given);
 		await this.onDelete();
+	}
+
+	async reportCorrupt(handle: string, generation: number): Promise<void> {
+		this.corrupt.push({ handle, generation });
+		await this.onCorrupt();
 	}
 }
 
