@@ -24,15 +24,17 @@ import type {
 	Status,
 	ThreadSample,
 } from "../shared/messages.ts";
-import { LEVEL_ACTIVE, LEVEL_READ_ONLY, ShapeTable, type StatusLevel } from "../shared/shape-table.ts";
-import { startDelayHistogram, summarizeDelay } from "../shared/thread-sample.ts";
+import { LEVEL_ACTIVE, LEVEL_READ_ONLY, NO_SLOT, ShapeTable, type StatusLevel } from "../shared/shape-table.ts";
+import { startDelayHistogram } from "../shared/thread-sample.ts";
 import { Flow } from "./flow/flow.ts";
 import type { WindowBatch } from "./flow/window.ts";
 import type { LaneBatch } from "./pool/lane.ts";
 import { Lanes } from "./pool/lanes.ts";
 import { ServiceThread } from "./pool/service-thread.ts";
+import { ProgressRecord } from "./progress/progress.ts";
 import { Replication } from "./replication.ts";
 import { StatusMonitor } from "./status/status-monitor.ts";
+import { behindBytes, describeStatus } from "./status-document.ts";
 
 export interface DaemonOptions {
 	readonly config: Config & { readonly databaseUrl: string };
@@ -77,6 +79,7 @@ export class Daemon {
 	readonly #replication: Replication;
 	readonly #registrar: RegistrarThread;
 	readonly #http: HttpThread[] = [];
+	readonly #progress: ProgressRecord;
 	readonly #delay = startDelayHistogram();
 	readonly #samples = new Map<string, ThreadSample>();
 	readonly #startedMs = performance.now();
@@ -94,6 +97,7 @@ export class Daemon {
 		const { config } = options;
 		this.#config = config;
 		this.#log = createLogger(config.logLevel, "main");
+		this.#progress = new ProgressRecord(this.#log);
 		this.finished = new Promise((resolve, reject) => {
 			this.#finish = (error) => (error === null ? resolve() : reject(error));
 		});
@@ -157,7 +161,7 @@ export class Daemon {
 		if (this.#stopping !== null) {
 			return;
 		}
-		this.#watchdog = setInterval(() => this.#lanes.endStuck(this.#config.lanePatienceMs), WATCHDOG_INTERVAL_MS);
+		this.#watchdog = setInterval(() => this.#watch(), WATCHDOG_INTERVAL_MS);
 		this.#log.info(
 			{
 				...this.#ports,
@@ -171,36 +175,23 @@ export class Daemon {
 		this.#connect();
 	}
 
-	async status(): Promise<Status> {
-		const cpuMs = await this.#cpuMs();
-		return {
+	status(): Promise<Status> {
+		return describeStatus({
 			level: LEVEL_NAMES[this.#status.level],
+			progress: this.#progress.status(),
 			link: this.#replication.status(),
-			lanes: this.#lanes.all.map((lane) => ({
-				id: lane.id,
-				state: lane.state,
-				writtenBatch: this.#flow.writtenBy(lane.id),
-				durableLsn: formatLsn(this.#flow.ack.laneDurable(lane.id)),
-				restarts: lane.restarts,
-				cpuMs: cpuMs[`lane-${lane.id}`] ?? 0,
-				gauges: this.#samples.get(`lane-${lane.id}`)?.gauges ?? {},
-			})),
-			window: {
-				bytes: this.#flow.heldBytes,
-				limitBytes: this.#flow.window.limitBytes,
-				batches: this.#flow.window.batchCount,
-			},
-			eventLoopDelayMs: {
-				main: summarizeDelay(this.#delay),
-				...Object.fromEntries([...this.#samples].map(([thread, sample]) => [thread, sample.eventLoopDelayMs])),
-			},
-			cpuMs,
-			shapes: { count: this.#shapeCount },
-			server: this.#serverStatus(),
-			memory: { rssBytes: process.memoryUsage.rss() },
-			uptimeMs: Math.round(performance.now() - this.#startedMs),
-			pid: process.pid,
-		};
+			flow: this.#flow,
+			lanes: this.#lanes,
+			workers: [
+				["registrar", this.#registrar.worker] as const,
+				...this.#http.map((thread, index) => [`http-${index}`, thread.worker] as const),
+			],
+			samples: this.#samples,
+			delay: this.#delay,
+			server: this.#server,
+			shapeCount: this.#shapeCount,
+			startedMs: this.#startedMs,
+		});
 	}
 
 	suspendLanes(lane: number | null): Promise<void> {
@@ -243,7 +234,7 @@ export class Daemon {
 			},
 			resume: (lane) => this.#flow.resumeOf(lane, this.#acknowledgedAtStart),
 			lastSequence: () => this.#flow.lastSequence,
-			workingOn: (lane) => this.#shapeTable.laneWorkingOn(lane),
+			workingOn: (lane) => this.#slotInWork(lane),
 			batchesFrom: (sequence) => this.#flow.window.from(sequence).map(laneBatch),
 			attachToRegistrar: (lane, ports) =>
 				this.#registrar.control.attachLane(withTransfer({ lane, ...ports }, [ports.control, ports.events])),
@@ -257,6 +248,11 @@ export class Daemon {
 				fatal: (error) => this.#fatal(error),
 			},
 		});
+	}
+
+	#slotInWork(lane: number): number | null {
+		const slot = this.#shapeTable.laneWorkingOn(lane);
+		return slot === NO_SLOT ? null : slot;
 	}
 
 	#laneStates(states: readonly LaneState[]): void {
@@ -320,6 +316,24 @@ export class Daemon {
 		const profile = await worker.startCpuProfile();
 		await new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
 		return profile.stop();
+	}
+
+	/** Once a second: does everything advance, and does a lane have to be ended? */
+	#watch(): void {
+		const lanes = this.#lanes.progress();
+		const link = this.#replication.status();
+		this.#progress.observe(
+			{
+				linkState: link.state,
+				linkStep: link.step,
+				lastErrorCode: link.lastError?.code ?? null,
+				pauseReasons: link.pauseReasons,
+				lanes,
+				behindBytes: behindBytes(this.#server, this.#flow),
+			},
+			link.receivedLsn,
+		);
+		this.#lanes.endStuck(lanes, this.#config.lanePatienceMs);
 	}
 
 	#connect(): void {
@@ -386,16 +400,6 @@ export class Daemon {
 		}
 	}
 
-	#serverStatus(): Status["server"] {
-		const server = this.#server;
-		if (server === null) {
-			return null;
-		}
-		const { walStatus, safeWalBytes, retainedWalBytes, syncState, walLsn } = server;
-		const behind = walLsn - this.#flow.ack.received;
-		return { walStatus, safeWalBytes, retainedWalBytes, syncState, behindBytes: behind > 0n ? Number(behind) : 0 };
-	}
-
 	#levelChanged(level: StatusLevel): void {
 		this.#shapeTable.setStatusLevel(level);
 		const missing = this.#status.missing;
@@ -413,23 +417,6 @@ export class Daemon {
 		this.#log.fatal({ err: error }, "sluice has to stop");
 		this.#finish(error);
 		this.stop().catch(() => undefined);
-	}
-
-	async #cpuMs(): Promise<Record<string, number>> {
-		const own = process.threadCpuUsage();
-		const result: Record<string, number> = { main: (own.user + own.system) / 1_000 };
-		const workers = [
-			["registrar", this.#registrar.worker] as const,
-			...this.#http.map((thread, index) => [`http-${index}`, thread.worker] as const),
-			...this.#lanes.all.map((lane) => [`lane-${lane.id}`, this.#lanes.thread(lane.id)] as const),
-		];
-		for (const [name, worker] of workers) {
-			const usage = await worker?.cpuUsage().catch(() => null);
-			if (usage !== null && usage !== undefined) {
-				result[name] = (usage.user + usage.system) / 1_000;
-			}
-		}
-		return result;
 	}
 }
 

@@ -369,9 +369,19 @@ export type PauseReason = "window" | "lane" | "not-ready" | "shutdown";
 export type LinkState = "connecting" | "streaming" | "waiting" | "detached" | "stopped";
 export type LaneState = "starting" | "running" | "suspended" | "retrying" | "restarting" | "stopped";
 
+/** Whether changes get through; see main/progress. "blind": nothing is received. "behind": it is, but too slowly. */
+export type ProgressState = "streaming" | "backpressured" | "stalled" | "blind" | "behind";
+
 /** `GET /v1/status` of the admin port. LSNs are text (`X/X`). */
 export interface Status {
 	readonly level: "starting" | "read-only" | "active";
+	readonly progress: {
+		readonly state: ProgressState;
+		readonly cause: string | null;
+		/** How long this state has lasted, and the newest position received when it began. */
+		readonly ageMs: number;
+		readonly sinceLsn: string;
+	};
 	readonly link: {
 		readonly state: LinkState;
 		/** Rung of the handshake, or the reason for waiting. */

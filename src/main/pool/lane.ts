@@ -78,6 +78,7 @@ export class Lane {
 	/** Resolves when the thread has ended after `stop`. */
 	#ended: Promise<void> = Promise.resolve();
 	#retryingSequence = 0;
+	#retryCode: string | null = null;
 	#retryDeadlineMs = 0;
 	#writtenSequence = 0;
 
@@ -163,20 +164,22 @@ export class Lane {
 
 	async resume(): Promise<void> {
 		this.#suspended = false;
+		// The time as suspended is not held against it.
 		this.#lastProgressMs = performance.now();
 		await this.#operator?.resume();
 	}
 
-	/**
-	 * For how long the lane has had a batch and reported nothing; 0 when it has none, or is suspended, starting
-	 * or retrying.
-	 */
-	stuckForMs(nowMs: number, lastSequence: number): number {
-		const has = this.state === "running" && this.#writtenSequence < lastSequence;
-		if (!has) {
+	/** For how long the lane has had work and written nothing; 0 when it has none. `lastSequence`: handed out last. */
+	waitingForMs(nowMs: number, lastSequence: number): number {
+		if (this.#writtenSequence >= lastSequence) {
 			this.#lastProgressMs = nowMs;
 		}
-		return has ? nowMs - this.#lastProgressMs : 0;
+		return nowMs - this.#lastProgressMs;
+	}
+
+	/** Code of the error for which it retries, or null. */
+	get retryCode(): string | null {
+		return this.#state === "retrying" ? this.#retryCode : null;
 	}
 
 	/** Ends a thread that is stuck; another one takes over. */
@@ -260,6 +263,7 @@ export class Lane {
 			this.#options.log.warn({ err: error, lane: this.id, sequence }, "lane could not process a batch, retrying");
 		}
 		this.#retryingSequence = sequence;
+		this.#retryCode = error.code;
 		const leftMs = this.#retryDeadlineMs - performance.now();
 		if (leftMs <= 0) {
 			this.#options.events.fatal(

@@ -13,6 +13,14 @@ import type { LaneResume, LaneState, LaneTask, ThreadSample } from "../../shared
 import { workerEntry } from "../../shared/thread-entry.ts";
 import { Lane, type LaneBatch } from "./lane.ts";
 
+/** See main/progress. */
+export interface LaneProgress {
+	readonly id: number;
+	readonly state: LaneState;
+	readonly waitingForMs: number;
+	readonly retryCode: string | null;
+}
+
 export interface LanesOptions {
 	readonly task: Pick<LaneTask, "config" | "instanceId" | "shapeTable" | "segments" | "faults">;
 	readonly resume: (lane: number) => LaneResume;
@@ -83,20 +91,29 @@ export class Lanes {
 		);
 	}
 
-	/**
-	 * Ends lanes that have had a batch for longer than `patienceMs` without a word: a thread that hangs is like
-	 * one that died.
-	 */
-	endStuck(patienceMs: number): void {
+	/** What each lane has done with its work, and for how long it has not. */
+	progress(): readonly LaneProgress[] {
 		const nowMs = performance.now();
-		for (const lane of this.#lanes) {
-			const stuckForMs = lane.stuckForMs(nowMs, this.#options.lastSequence());
-			if (stuckForMs > patienceMs) {
+		return this.#lanes.map((lane) => ({
+			id: lane.id,
+			state: lane.state,
+			waitingForMs: lane.waitingForMs(nowMs, this.#options.lastSequence()),
+			retryCode: lane.retryCode,
+		}));
+	}
+
+	/**
+	 * Ends running lanes that have had work for longer than `patienceMs` and written nothing: a thread that hangs
+	 * is like one that died.
+	 */
+	endStuck(progress: readonly LaneProgress[], patienceMs: number): void {
+		for (const { id, state, waitingForMs } of progress) {
+			if (state === "running" && waitingForMs > patienceMs) {
 				this.#options.log.error(
-					{ lane: lane.id, stuckForMs: Math.round(stuckForMs) },
+					{ lane: id, waitingForMs: Math.round(waitingForMs) },
 					"lane is stuck, ending its thread",
 				);
-				lane.terminate();
+				this.#lanes[id]?.terminate();
 			}
 		}
 	}
