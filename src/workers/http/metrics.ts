@@ -110,6 +110,7 @@ function addStatus(registry: Registry, status: Status): void {
 	gauge(registry, "sluice_process_resident_memory_bytes", "Resident memory", status.memory.rssBytes);
 	gauge(registry, "sluice_uptime_seconds", "Time since start", status.uptimeMs / 1_000);
 	addLink(registry, status);
+	addProgress(registry, status);
 	addLanes(registry, status);
 	gauge(registry, "sluice_window_bytes", "Bytes received and not yet written by every lane", status.window.bytes);
 	gauge(registry, "sluice_window_limit_bytes", "Limit of the window", status.window.limitBytes);
@@ -156,6 +157,37 @@ function addLink(registry: Registry, status: Status): void {
 	const lag = (lsn: string): number => Math.max(0, Number(received - parseLsn(lsn)));
 	gauge(registry, "sluice_link_durable_lag_bytes", "Received and not yet durable", lag(link.durableLsn));
 	gauge(registry, "sluice_link_acknowledged_lag_bytes", "Received and not acknowledged", lag(link.acknowledgedLsn));
+}
+
+/** Whether changes get through, and what the server keeps for us meanwhile. */
+function addProgress(registry: Registry, { progress, server, link }: Status): void {
+	const state = new Gauge({
+		name: "sluice_progress_state",
+		help: "1 for whether changes get through: streaming, backpressured, stalled, blind or behind",
+		labelNames: ["state"],
+		registers: [registry],
+	});
+	state.set({ state: progress.state }, 1);
+	gauge(registry, "sluice_progress_state_age_seconds", "How long that state has lasted", progress.ageMs / 1_000);
+	gauge(registry, "sluice_link_paused_seconds", "How long the pause at hand has lasted", link.pausedForMs / 1_000);
+	counter(registry, "sluice_link_detaches_total", "Links closed in order because of a pause", link.detaches);
+	if (server !== null) {
+		gauge(
+			registry,
+			"sluice_server_retained_wal_bytes",
+			"WAL that the server keeps for the slot",
+			server.retainedWalBytes,
+		);
+		gauge(
+			registry,
+			"sluice_server_behind_bytes",
+			"WAL that the server has and Sluice has not received",
+			server.behindBytes,
+		);
+		if (server.safeWalBytes !== null) {
+			gauge(registry, "sluice_server_safe_wal_bytes", "WAL until the slot is at risk", server.safeWalBytes);
+		}
+	}
 }
 
 function addLanes(registry: Registry, status: Status): void {
