@@ -250,6 +250,7 @@ export function query(parameters: Readonly<Record<string, string>>): string {
 
 const STATUS: Status = {
 	level: "active",
+	progress: { state: "streaming", cause: null, ageMs: 0, sinceLsn: "0/0" },
 	link: {
 		state: "streaming",
 		step: "streaming",
