@@ -1,19 +1,20 @@
 /**
  * The door of the where room: a client's text and parameters become a checked clause or a 400. Owns the order
  * of the checks (sizes, tokens, grammar, types) and nothing of their content; must never pass the text on.
- * Called by the registrar. `libpg-query` is PostgreSQL's own grammar, compiled to WebAssembly.
+ * Called by the registrar.
  */
 
-import { hasSqlDetails, loadModule, parseSync, scanSync } from "libpg-query";
+import { loadModule } from "libpg-query";
 import { SluiceError } from "../../shared/errors.ts";
 import { PARAMS_BYTES_MAX, PARAMS_MAX, WHERE_BYTES_MAX } from "../../shared/limits.ts";
 import type { ColumnInfo, WhereClause } from "../../shared/shape-definition.ts";
 import type { CaseFolding } from "../../shared/where-tree.ts";
 import { checkWhere } from "./checker.ts";
 import { deparse } from "./deparse.ts";
+import { isStorableText, parseSelects, scan } from "./grammar.ts";
 import { checkTokens } from "./nesting.ts";
+import { type OrderByInput, parseOrderBy } from "./order-by.ts";
 import { WhereRefusal, WRAPPER } from "./refusal.ts";
-import { isRecord, listField } from "./syntax-node.ts";
 import { checkTreeSize } from "./tree-size.ts";
 
 export interface WhereInput {
@@ -34,12 +35,14 @@ export interface WhereParser {
 	 * @throws SluiceError SLUICE_REQUEST_INVALID with context `{ errors: { where | params: [message] } }`
 	 */
 	parse(input: WhereInput): WhereClause;
+	/** The sort keys of a subset, rebuilt; see order-by.ts. @throws SluiceError SLUICE_REQUEST_INVALID */
+	parseOrderBy(input: OrderByInput): string;
 }
 
 /** Loads the grammar (once a thread; about 20 ms). */
 export async function loadWhereParser(): Promise<WhereParser> {
 	await loadModule();
-	return { parse };
+	return { parse, parseOrderBy };
 }
 
 /** Tokens of {@link WRAPPER}. */
@@ -85,11 +88,6 @@ function checkParams(params: Readonly<Record<string, string>>): void {
 	}
 }
 
-/** PostgreSQL's text holds neither NUL nor half a surrogate pair; the parser would cut or replace them. */
-function isStorableText(text: string): boolean {
-	return !text.includes("\0") && text.isWellFormed();
-}
-
 /** The WHERE clause of the parsed statement. @throws WhereRefusal */
 function whereClauseOf(text: string): unknown {
 	const wrapped = WRAPPER + text;
@@ -103,43 +101,20 @@ function whereClauseOf(text: string): unknown {
 	if (tokens !== null) {
 		checkTokens(tokens, WRAPPER_TOKENS);
 	}
-	return onlyWhere(parseStatement(wrapped));
-}
-
-/** The tokens, or null when the scanner fails: then the parser fails too, and says where. */
-function scan(wrapped: string): ReturnType<typeof scanSync>["tokens"] | null {
-	try {
-		return scanSync(wrapped).tokens;
-	} catch {
-		return null;
-	}
-}
-
-function parseStatement(wrapped: string): unknown {
-	try {
-		return parseSync(wrapped);
-	} catch (error) {
-		if (hasSqlDetails(error)) {
-			// The parser counts characters, from 0 here; at the end of the input it points behind the text.
-			const before = [...wrapped].slice(0, error.sqlDetails?.cursorPosition ?? 0).join("");
-			throw new WhereRefusal(error.message, Buffer.byteLength(before));
-		}
-		throw new WhereRefusal("the expression is too complex", null);
-	}
+	return onlyWhere(parseSelects(wrapped));
 }
 
 /** What a bare `SELECT 1 WHERE …` may hold; anything else was smuggled in behind the expression. */
 const STATEMENT_FIELDS = ["targetList", "whereClause", "limitOption", "op"];
 
-function onlyWhere(result: unknown): unknown {
-	const statements = isRecord(result) ? listField(result, "stmts") : [];
-	const [statement] = statements;
-	const body = isRecord(statement) && isRecord(statement["stmt"]) ? statement["stmt"]["SelectStmt"] : undefined;
+function onlyWhere(statements: ReturnType<typeof parseSelects>): unknown {
+	const [body] = statements;
 	if (statements.length !== 1) {
 		throw new WhereRefusal('unescaped ";" causing statement split', null);
 	}
 	if (
-		!isRecord(body) ||
+		body === null ||
+		body === undefined ||
 		body["whereClause"] === undefined ||
 		body["limitOption"] !== "LIMIT_OPTION_DEFAULT" ||
 		body["op"] !== "SETOP_NONE" ||
