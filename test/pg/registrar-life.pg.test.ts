@@ -4,8 +4,11 @@
 
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { SLOT_ACTIVE, SLOT_REMOVED } from "../../src/shared/shape-table.ts";
+import { INVALIDATED_TRUNCATE, SLOT_ACTIVE, SLOT_REMOVED } from "../../src/shared/shape-table.ts";
 import { embeddedServers, testServers, uniqueName, useServer } from "../support/postgres.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { tlsServer } from "../support/tls.ts";
@@ -69,6 +72,8 @@ describe.each(testServers())("the registrar on $name", (kind) => {
 		await waitFor("the lock to be taken again", () => databaseEvents().length === 3);
 		expect(databaseEvents()).toEqual([true, false, true]);
 		await registrar.registrar.acquireLock();
+		const lockEvents = registrar.events.flatMap((event) => (event.kind === "lock" ? [event.held] : []));
+		expect(lockEvents).toEqual([true, false, true]);
 		await registrar.complete({ table: "items" });
 	});
 
@@ -110,8 +115,9 @@ describe.each(testServers())("the registrar on $name", (kind) => {
 		const answer = await registrar.reconcile({ confirmedFlushLsn: 6000n, ...facts });
 		expect(answer).toEqual({ startLsn: facts.confirmedFlushLsn ?? 6000n, purged: true });
 		expect(registrar.table.state(shape.slot)).toBe(SLOT_REMOVED);
-		expect(registrar.lane.removed).toEqual([shape.slot]);
 		expect(registrar.registrar.shapes.count).toBe(0);
+		await registrar.registrar.shapes.settled();
+		expect(registrar.lane.removed).toEqual([shape.slot]);
 		const next = await registrar.complete({ table: "items" });
 		expect(next.handle).not.toBe(shape.handle);
 		await registrar.registrar.stop();
@@ -140,6 +146,56 @@ describe.each(testServers())("the registrar on $name", (kind) => {
 		const next = await registrar.complete({ table: "items", where: "id = 1" });
 		expect(next.slot).not.toBe(slot);
 		expect(registrar.table.state(complete.slot)).toBe(SLOT_ACTIVE);
+	});
+
+	it("does not bring back to a lane what its last life had invalidated without saying so", async () => {
+		await using room = await prepare(ITEMS);
+		await using registrar = await TestRegistrar.start(room.setup);
+		const shape = await registrar.complete({ table: "items" });
+		registrar.table.invalidate(shape.slot, INVALIDATED_TRUNCATE);
+		registrar.lane.die();
+		await registrar.attach();
+		expect(registrar.lane.restored).toEqual([]);
+		await registrar.registrar.storeAcknowledged(2000n);
+		expect(registrar.registrar.shapes.count).toBe(0);
+	});
+
+	it("lets a lane go, and acknowledges, only after the removal of an invalidated shape is durable", async () => {
+		await using room = await prepare(ITEMS);
+		await using registrar = await TestRegistrar.start(room.setup);
+		const shape = await registrar.complete({ table: "items" });
+		const path = join(room.setup.dataDir, "catalogue.sqlite");
+		const foreign = new DatabaseSync(path);
+		foreign.exec("BEGIN IMMEDIATE");
+		registrar.lane.emit({ kind: "invalidated", slot: shape.slot, generation: shape.generation, reason: 1 });
+		await waitFor("the removal to begin", () => registrar.table.state(shape.slot) === SLOT_REMOVED);
+		let stored = false;
+		const storing = registrar.registrar.storeAcknowledged(5000n).then(() => {
+			stored = true;
+		});
+		await delay(300);
+		expect(stored).toBe(false);
+		expect(registrar.lane.removed).toEqual([]);
+		foreign.exec("ROLLBACK");
+		await storing;
+		expect(
+			foreign.prepare("SELECT (SELECT count(*) FROM shapes) AS shapes, acknowledged_lsn FROM position").all(),
+		).toEqual([{ shapes: 0, acknowledged_lsn: "5000" }]);
+		foreign.close();
+		await waitFor("the lane to be told", () => registrar.lane.removed.includes(shape.slot));
+	});
+
+	it("drops shapes whose table left the publication while nobody looked, before new ones are made", async () => {
+		await using room = await prepare(ITEMS);
+		let handle: string;
+		{
+			await using registrar = await TestRegistrar.start(room.setup);
+			handle = (await registrar.complete({ table: "items" })).handle;
+		}
+		await room.database.sql(`alter publication sluice_publication_${room.setup.streamId} drop table items`);
+		await using registrar = await TestRegistrar.start(room.setup);
+		expect(await registrar.registrar.shapes.findHandle(handle)).toBeNull();
+		await registrar.complete({ table: "items", where: "id = 1" });
 	});
 
 	it("removes a shape whose lane dies while its rows are being written", async () => {
@@ -242,12 +298,13 @@ describe.each(embeddedServers())("the registrar and TLS of $name", (kind) => {
 			databaseUrl: room.database.urlAs({ user: "postgres", parameters }),
 		});
 		await registrar.complete({ table: "items" });
+		await waitFor("the side connection", () => registrar.events.some((event) => event.kind === "server"));
 		const sessions = await room.database.sql(
 			`select distinct application_name::text as name, ssl from pg_stat_activity join pg_stat_ssl using (pid)
 			where application_name like 'sluice-%' and datname = current_database() order by 1`,
 		);
 		expect(sessions).toEqual(
-			["sluice-lock", "sluice-registrar", "sluice-snapshot"].map((name) => ({ name, ssl: tls })),
+			["sluice-lock", "sluice-registrar", "sluice-snapshot", "sluice-watch"].map((name) => ({ name, ssl: tls })),
 		);
 	});
 });

@@ -5,7 +5,7 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { SLOT_REMOVED } from "../../src/shared/shape-table.ts";
+import { SLOT_ACTIVE, SLOT_REMOVED } from "../../src/shared/shape-table.ts";
 import { testServers, uniqueName, useServer } from "../support/postgres.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -231,6 +231,55 @@ describe.each(testServers())("table readiness on $name", (kind) => {
 		}
 		await room.database.sql("update stored set n = 2");
 		await room.database.sql("delete from stored");
+	});
+
+	it("ends the shapes of a table that was taken out by hand before it puts the table back for another shape", async () => {
+		await using room = await prepare(
+			"create table items (id int primary key); create table other (id int primary key)",
+		);
+		await using registrar = await TestRegistrar.start(room.setup);
+		const complete = await registrar.complete({ table: "items" });
+		const other = await registrar.complete({ table: "other" });
+		const spliced = Promise.withResolvers<number>();
+		const held = Promise.withResolvers<void>();
+		registrar.lane.onSplice = (slot) => {
+			spliced.resolve(slot);
+			return held.promise;
+		};
+		const creating = registrar.resolve({ table: "items", where: "id = 1" });
+		const creatingSlot = await spliced.promise;
+		registrar.lane.onSplice = async () => {};
+		await room.database.sql(`alter publication ${room.publication} drop table items; insert into items values (1)`);
+		// The last look at the table may be believed for a moment.
+		await delay(1_000);
+		const next = await registrar.complete({ table: "items", where: "id = 2" });
+		expect(registrar.table.state(complete.slot)).toBe(SLOT_REMOVED);
+		expect(registrar.table.state(creatingSlot)).toBe(SLOT_REMOVED);
+		expect(registrar.table.state(other.slot)).toBe(SLOT_ACTIVE);
+		held.resolve();
+		// Who waits for the shape that was being created gets its successor.
+		const again = await creating;
+		expect(again.slot).not.toBe(creatingSlot);
+		expect(await registrar.rows(again)).toEqual([{ id: "1" }]);
+		await registrar.registrar.reconciler.check(() => true);
+		expect(registrar.table.state(next.slot)).toBe(SLOT_ACTIVE);
+	});
+
+	it("looks also at shapes that are being created when a table leaves the publication", async () => {
+		await using room = await prepare("create table items (id int primary key)");
+		await using registrar = await TestRegistrar.start(room.setup);
+		const spliced = Promise.withResolvers<number>();
+		registrar.lane.onSplice = (slot) => {
+			spliced.resolve(slot);
+			return new Promise(() => {});
+		};
+		const creating = registrar.resolve({ table: "items" }).catch(() => {});
+		const slot = await spliced.promise;
+		registrar.lane.onSplice = async () => {};
+		await room.database.sql(`alter publication ${room.publication} drop table items`);
+		await registrar.registrar.reconciler.check(() => true);
+		expect(registrar.table.state(slot)).toBe(SLOT_REMOVED);
+		await creating;
 	});
 
 	it("drops shapes whose table left the publication, lost its identity, or changed", async () => {

@@ -105,8 +105,8 @@ describe.each(testServers())("shapes on $name", (kind) => {
 		const shape = await room.registrar.complete({ table: "items" });
 		await room.registrar.registrar.shapes.deleteShape({ definition: null, handle: shape.handle });
 		expect(room.registrar.table.state(shape.slot)).toBe(SLOT_REMOVED);
-		expect(room.registrar.lane.removed).toEqual([shape.slot]);
 		await room.registrar.registrar.shapes.settled();
+		expect(room.registrar.lane.removed).toEqual([shape.slot]);
 		expect(existsSync(shape.directory)).toBe(false);
 		expect(await room.registrar.registrar.shapes.findHandle(shape.handle)).toBeNull();
 		const next = await room.registrar.complete({ table: "items" });

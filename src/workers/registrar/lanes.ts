@@ -21,6 +21,9 @@ interface Attached extends LaneConnection {
 	readonly ports: readonly MessagePort[];
 	/** Shapes are restored: calls for single shapes may come. */
 	restored: boolean;
+	/** Resolves when the shapes are restored, or when this life of the lane has ended before. */
+	readonly settled: Promise<void>;
+	readonly settle: () => void;
 }
 
 export class Lanes {
@@ -30,14 +33,18 @@ export class Lanes {
 	/** A lane has (re)started. Calls for its shapes go on waiting until {@link restored}. */
 	attach(lane: number, control: MessagePort, events: MessagePort, onEvent: (event: LaneEvent) => void): LaneConnection {
 		this.#close(this.#attached.get(lane));
+		const settled = Promise.withResolvers<void>();
 		const connection: Attached = {
 			lane,
 			control: controlClient<LaneShapeControl>(control),
 			ports: [control, events],
 			restored: false,
+			settled: settled.promise,
+			settle: settled.resolve,
 		};
 		this.#attached.set(lane, connection);
 		control.once("close", () => {
+			connection.settle();
 			if (this.#attached.get(lane) === connection) {
 				this.#attached.delete(lane);
 			}
@@ -51,6 +58,7 @@ export class Lanes {
 		const attached = this.#attached.get(connection.lane);
 		if (attached === connection) {
 			attached.restored = true;
+			attached.settle();
 			for (const take of [...(this.#waiting.get(connection.lane) ?? [])]) {
 				take(connection);
 			}
@@ -86,9 +94,20 @@ export class Lanes {
 		});
 	}
 
-	/** The lane once it holds its shapes; null when it is not there (its next life starts from our list). */
-	async present(lane: number): Promise<LaneConnection | null> {
-		return this.#attached.has(lane) ? this.ready(lane).catch(() => null) : null;
+	/**
+	 * The lane once it holds its shapes, however long that takes: until then it may be about to take a shape that is
+	 * removed meanwhile. Null when it is not there, or ends before (its next life starts from our list).
+	 */
+	async present(lane: number, signal: AbortSignal): Promise<LaneConnection | null> {
+		const attached = this.#attached.get(lane);
+		if (attached === undefined || signal.aborted) {
+			return null;
+		}
+		const stop = (): void => attached.settle();
+		signal.addEventListener("abort", stop);
+		await attached.settled;
+		signal.removeEventListener("abort", stop);
+		return attached.restored && this.#attached.get(lane) === attached ? attached : null;
 	}
 
 	close(): void {

@@ -6,6 +6,7 @@
  */
 
 import pg from "pg";
+import { breakConnection } from "../../shared/break-connection.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import type { Logger } from "../../shared/logging.ts";
 import { backoffMs, waitMs } from "./backoff.ts";
@@ -32,6 +33,8 @@ export interface StreamLockOptions {
 	readonly logger: Logger;
 	/** Called when the server begins or ceases to answer. */
 	readonly onReachable: (reachable: boolean) => void;
+	/** Called when the lock was taken, and when it was lost with its connection. */
+	readonly onHeld: (held: boolean) => void;
 }
 
 export class StreamLock {
@@ -73,7 +76,7 @@ export class StreamLock {
 	/** Gives the lock up with its connection. */
 	async close(): Promise<void> {
 		this.#stop.abort();
-		breakConnection(this.#client);
+		this.#break();
 		await this.#running;
 		for (const waiter of this.#waiting) {
 			waiter.reject(new SluiceError("SLUICE_NOT_ACTIVE"));
@@ -125,7 +128,7 @@ export class StreamLock {
 				});
 			}
 			await client.query("SELECT pg_catalog.pg_advisory_lock(pg_catalog.hashtext($1))", [slotName]);
-			this.#held = true;
+			this.#setHeld(true);
 			onHeld();
 			logger.info({ slotName }, "holding the stream's lock");
 			for (const waiter of this.#waiting) {
@@ -134,8 +137,8 @@ export class StreamLock {
 			this.#waiting.clear();
 			await this.#watch(client, lost);
 		} finally {
-			this.#held = false;
-			breakConnection(this.#client);
+			this.#setHeld(false);
+			this.#break();
 			this.#client = null;
 		}
 	}
@@ -158,19 +161,23 @@ export class StreamLock {
 		}
 	}
 
+	#break(): void {
+		if (this.#client !== null) {
+			breakConnection(this.#client);
+		}
+	}
+
+	#setHeld(held: boolean): void {
+		if (this.#held !== held) {
+			this.#held = held;
+			this.#options.onHeld(held);
+		}
+	}
+
 	#report(reachable: boolean): void {
 		if (this.#reachable !== reachable) {
 			this.#reachable = reachable;
 			this.#options.onReachable(reachable);
 		}
-	}
-}
-
-/** Ends the connection at once, whatever it waits for. */
-function breakConnection(client: pg.Client | null): void {
-	if (client !== null) {
-		const { stream } = (client as unknown as { readonly connection: { readonly stream: { destroy(): void } } })
-			.connection;
-		stream.destroy();
 	}
 }

@@ -1,7 +1,8 @@
 /**
  * Makes a table followable: in the publication, REPLICA IDENTITY FULL, and no transaction left over that wrote
- * to it before that. Owns this readiness, once for each table and membership; must never queue an ALTER TABLE
- * without a lock timeout, as later readers and writers would queue behind it. Called by shapes, before a shape
+ * to it before that. Owns this readiness, once for each table and membership, and the gap between two
+ * memberships: shapes of the earlier one are ended before the later one is remembered. Must never queue an ALTER
+ * TABLE without a lock timeout, as later readers and writers would queue behind it. Called by shapes, before a shape
  * is added to a lane. Source: replication.md 4.9 and 5.3.
  */
 
@@ -18,6 +19,8 @@ const LOCK_TIMEOUT_MS = 2_000;
 /** Callers wait this long for a table at most; a client's retry goes on waiting. */
 const READY_BUDGET_MS = 40_000;
 const RETRY_BACKOFF = { firstMs: 500, maxMs: 5_000 };
+/** A table that was looked at is not looked at again for this long, however many shapes are asked for. */
+const CHECK_VALID_MS = 1_000;
 const POLL_BACKOFF = { firstMs: 10, maxMs: 250 };
 
 /** lock_not_available, deadlock_detected, internal_error ("tuple concurrently updated"). */
@@ -30,19 +33,41 @@ export interface ReadyMemberships {
 	clearReadyMemberships(): void;
 }
 
+export interface PublicationRooms {
+	readonly database: Database;
+	readonly memberships: ReadyMemberships;
+	readonly name: string;
+	/** Ends every shape of the table, those being created too. Resolves when that is durable. */
+	readonly endShapes: (tableOid: number) => Promise<void>;
+	/** Aborted when the registrar stops. */
+	readonly signal: AbortSignal;
+}
+
+/** The last look at a table, or the one that is under way. */
+interface Check {
+	/** What it depended on: a new partition, for one, makes the root not ready. */
+	readonly key: string;
+	readonly ready: Promise<void>;
+	running: boolean;
+	/** performance.now() until which it counts. */
+	validUntil: number;
+}
+
 export class Publication {
 	readonly #database: Database;
 	readonly #memberships: ReadyMemberships;
 	readonly #name: string;
+	readonly #endShapes: PublicationRooms["endShapes"];
 	readonly #signal: AbortSignal;
-	/** By table oid and partitions: a new partition makes the root not ready. */
-	readonly #ready = new Map<string, Promise<void>>();
+	/** By table oid: one at a time for each table. */
+	readonly #checks = new Map<number, Check>();
 
-	constructor(database: Database, memberships: ReadyMemberships, name: string, signal: AbortSignal) {
-		this.#database = database;
-		this.#memberships = memberships;
-		this.#name = name;
-		this.#signal = signal;
+	constructor(rooms: PublicationRooms) {
+		this.#database = rooms.database;
+		this.#memberships = rooms.memberships;
+		this.#name = rooms.name;
+		this.#endShapes = rooms.endShapes;
+		this.#signal = rooms.signal;
 	}
 
 	/**
@@ -52,35 +77,56 @@ export class Publication {
 	 * when writers did not end in time, `SLUICE_DATABASE_UNAVAILABLE`
 	 */
 	tableReady(table: TableInfo, needsGenerated: boolean): Promise<void> {
-		const key = JSON.stringify([table.oid, table.leafOids, needsGenerated]);
-		const known = this.#ready.get(key);
-		if (known !== undefined) {
-			return known;
+		const key = JSON.stringify([table.schema, table.name, table.leafOids, needsGenerated]);
+		const now = performance.now();
+		const last = this.#checks.get(table.oid);
+		if (last?.key === key && last.validUntil > now) {
+			return last.ready;
 		}
-		const ready = this.#prepare(table, needsGenerated);
-		this.#ready.set(key, ready);
-		ready.catch(() => this.#ready.delete(key));
-		return ready;
+		for (const [oid, check] of this.#checks) {
+			if (!check.running && check.validUntil <= now) {
+				this.#checks.delete(oid);
+			}
+		}
+		const earlier = last?.ready.catch(() => {}) ?? Promise.resolve();
+		const check: Check = {
+			key,
+			ready: earlier.then(() => this.#prepare(table, needsGenerated)),
+			running: true,
+			validUntil: Number.POSITIVE_INFINITY,
+		};
+		this.#checks.set(table.oid, check);
+		const over = (validMs: number): void => {
+			check.running = false;
+			check.validUntil = Math.min(check.validUntil, performance.now() + validMs);
+		};
+		check.ready.then(
+			() => over(CHECK_VALID_MS),
+			() => over(0),
+		);
+		return check.ready;
 	}
 
 	/** The table left the publication, or its identity changed: start over when it is asked for again. */
 	forget(tableOid: number): void {
-		for (const key of this.#ready.keys()) {
-			if (key.startsWith(`[${tableOid},`)) {
-				this.#ready.delete(key);
-			}
+		const check = this.#checks.get(tableOid);
+		if (check !== undefined) {
+			check.validUntil = 0;
 		}
 	}
 
 	/** Everything may have changed: another slot, another publication, another cluster. */
 	forgetAll(): void {
-		this.#ready.clear();
+		for (const oid of this.#checks.keys()) {
+			this.forget(oid);
+		}
 		this.#memberships.clearReadyMemberships();
 	}
 
 	async #prepare(table: TableInfo, needsGenerated: boolean): Promise<void> {
 		const deadline = performance.now() + READY_BUDGET_MS;
 		let altered = false;
+		let gapClosed = false;
 		for (let attempt = 0; ; attempt += 1) {
 			const facts = await readTableFacts(this.#database, this.#name, table.oid);
 			const plan = planReadiness(this.#name, table, facts, needsGenerated);
@@ -90,10 +136,16 @@ export class Publication {
 					statement: plan.statement,
 				});
 			}
+			const life = membershipLife(facts);
+			const known = this.#memberships.readyMembership(table.oid);
+			if (known !== null && !gapClosed && (plan.kind === "alter" || known !== life)) {
+				// Changes between the two memberships were not streamed.
+				await this.#endShapes(table.oid);
+				gapClosed = true;
+			}
 			if (plan.kind === "ready") {
-				const life = membershipLife(facts);
 				// The lock of our own ALTER has waited for the writers.
-				if (!altered && this.#memberships.readyMembership(table.oid) !== life) {
+				if (!altered && known !== life) {
 					await this.#waitForEarlierWriters(plan.relationOids, deadline);
 				}
 				this.#memberships.storeReadyMembership(table.oid, life);

@@ -45,15 +45,29 @@ export class Reconciler {
 		this.#timer = setInterval(() => {
 			this.#round += 1;
 			const all = this.#round % ROUNDS_OF_ALL === 0;
-			this.#running ??= this.check(all ? () => true : (table) => table.kind === "p")
-				.catch((err: unknown) => {
-					this.#rooms.logger.warn({ err }, "the shapes could not be compared with the database");
-				})
-				.finally(() => {
-					this.#running = null;
-				});
+			if (this.#running === null) {
+				void this.#run(all ? () => true : (table) => table.kind === "p");
+			}
 		}, PARTITIONED_INTERVAL_MS);
 		this.#timer.unref();
+	}
+
+	/** Looks at all tables now. Resolves also when the database cannot be asked. */
+	async checkAll(): Promise<void> {
+		await this.#running;
+		await this.#run(() => true);
+	}
+
+	#run(wanted: (table: TableInfo) => boolean): Promise<void> {
+		const running = this.check(wanted)
+			.catch((err: unknown) => {
+				this.#rooms.logger.warn({ err }, "the shapes could not be compared with the database");
+			})
+			.finally(() => {
+				this.#running = null;
+			});
+		this.#running = running;
+		return running;
 	}
 
 	async stop(): Promise<void> {
@@ -71,8 +85,9 @@ export class Reconciler {
 		const byTable = new Map<number, Shape[]>();
 		for (const shape of this.#rooms.shapes.all()) {
 			const { table } = shape.definition;
-			// What is being created has looked at the table itself just now.
-			if (shape.state === "active" && wanted(table)) {
+			// What a lane does not hold yet is still to look at the table itself.
+			const followed = shape.state === "active" || (shape.state === "creating" && shape.connection !== null);
+			if (followed && wanted(table)) {
 				const shapes = byTable.get(table.oid);
 				if (shapes === undefined) {
 					byTable.set(table.oid, [shape]);

@@ -38,6 +38,9 @@ import { Shapes } from "./shapes.ts";
 import { SlotAnnouncer, Slots } from "./slots.ts";
 import { SnapshotPool } from "./snapshots.ts";
 
+/** A position waits for the removals before it; main tries again later. */
+const REMOVALS_WAIT_MS = 5_000;
+
 export interface RegistrarOptions {
 	readonly init: Pick<RegistrarInit, "config" | "instanceId" | "shapeTable">;
 	readonly whereParser: WhereParser;
@@ -68,8 +71,10 @@ export class Registrar implements RegistrarControl {
 	readonly #httpPorts: MessagePort[] = [];
 	readonly #stopping = new AbortController();
 	#opened: Opened | null = null;
-	/** Set by reconcilePosition; before it nobody knows whether shapes can be continued or made. */
+	/** Set by reconcilePosition; before it nobody knows whether shapes can be continued. */
 	#position: StoredPosition | null = null;
+	/** What is there was compared with the database since the start: shapes may be made. */
+	#compared = false;
 	#countScheduled = false;
 
 	constructor(options: RegistrarOptions) {
@@ -135,7 +140,7 @@ export class Registrar implements RegistrarControl {
 		facts: LinkFacts,
 		receivedLsn: bigint | null = null,
 	): Promise<{ readonly startLsn: bigint; readonly purged: boolean }> {
-		const { catalogue, shapes, inspector, publication } = this.#rooms;
+		const { catalogue, shapes, inspector, publication, reconciler } = this.#rooms;
 		const stored = catalogue.position();
 		const decision = decidePosition(stored, facts, receivedLsn);
 		if (decision.purge !== null) {
@@ -158,10 +163,16 @@ export class Registrar implements RegistrarControl {
 		const { systemIdentifier, timeline, slotName: slot } = facts;
 		this.#position = { systemIdentifier, timeline, slotName: slot, acknowledgedLsn: decision.startLsn };
 		catalogue.storePosition(this.#position);
+		if (!this.#compared) {
+			// A table that left the publication while nobody looked must not be put back first.
+			await reconciler.checkAll();
+			this.#compared = true;
+		}
 		return { startLsn: decision.startLsn, purged: decision.purge !== null };
 	}
 
 	async storeAcknowledged(lsn: bigint): Promise<void> {
+		await this.#rooms.shapes.removalsDurable(REMOVALS_WAIT_MS);
 		const position = must(this.#position, "the position is reconciled before anything is acknowledged");
 		if (lsn > position.acknowledgedLsn) {
 			const next = { ...position, acknowledgedLsn: lsn };
@@ -193,6 +204,15 @@ export class Registrar implements RegistrarControl {
 			},
 			attachment.port,
 		);
+	}
+
+	async nudgeSlotCreation(): Promise<void> {
+		try {
+			await this.#rooms.database.query("SELECT pg_catalog.pg_log_standby_snapshot()");
+		} catch (err) {
+			// Before 16 there is no such function, and by default it is a superuser's.
+			this.#options.logger.debug({ err }, "the server could not be asked to log its running transactions");
+		}
 	}
 
 	async stop(): Promise<void> {
@@ -234,7 +254,13 @@ export class Registrar implements RegistrarControl {
 		const connectionString = (): string => target.connectionString;
 		const database = new Database(connectionString, "sluice-registrar");
 		const inspector = new Inspector(database);
-		const publication = new Publication(database, catalogue, publicationName(config), signal);
+		const publication = new Publication({
+			database,
+			memberships: catalogue,
+			name: publicationName(config),
+			endShapes: (tableOid) => shapes.endTable(tableOid),
+			signal,
+		});
 		const snapshots = new SnapshotPool(connectionString, config.chunkBytes, onFatal);
 		const announcer = new SlotAnnouncer(instanceId);
 		const lock = new StreamLock({
@@ -242,6 +268,7 @@ export class Registrar implements RegistrarControl {
 			slotName: slotName(config),
 			logger,
 			onReachable: (reachable) => onEvent({ kind: "database", reachable }),
+			onHeld: (held) => onEvent({ kind: "lock", held }),
 		});
 		const watch = new ServerWatch({
 			target,
@@ -300,7 +327,7 @@ export class Registrar implements RegistrarControl {
 		if (!lock.held) {
 			return new SluiceError(lock.reachable ? "SLUICE_NOT_ACTIVE" : "SLUICE_DATABASE_UNAVAILABLE");
 		}
-		return this.#position === null ? new SluiceError("SLUICE_NOT_ACTIVE") : null;
+		return this.#compared ? null : new SluiceError("SLUICE_NOT_ACTIVE");
 	}
 
 	#announceCount(): void {

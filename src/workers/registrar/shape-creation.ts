@@ -97,7 +97,7 @@ export class ShapeCreation {
 					definition: shape.definition,
 					signal: shape.abort.signal,
 					splice: async (snapshot) => {
-						const verdict = await connection.control.spliceSnapshot(shape.slot, snapshot);
+						const verdict = await connection.control.spliceSnapshot(shape.slot, shape.generation, snapshot);
 						if (verdict === "spliced" && !shape.abort.signal.aborted) {
 							taken = snapshot;
 							table.setState(shape.slot, SLOT_SNAPSHOTTING);

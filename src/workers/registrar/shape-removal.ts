@@ -1,7 +1,9 @@
 /**
- * The end of a shape: readers are told, the snapshot is stopped, the lane lets go, the catalogue forgets, the
- * files go, the slot rests. Owns this order, which lets a crash leave orphaned files at worst, never a stored
- * shape without them; must never decide that a shape ends. Called by shapes.
+ * The end of a shape: readers are told, the snapshot is stopped, the catalogue forgets, the lane lets go, the
+ * files go, the slot rests. Owns this order. A crash leaves orphaned files at worst, never a stored shape without
+ * them; and a lane that invalidated a shape holds its durable position back until it is told to let go, so that
+ * what ended the shape is not acknowledged while a restart would still bring the shape back. Must never decide that
+ * a shape ends. Called by shapes.
  */
 
 import { rm } from "node:fs/promises";
@@ -14,7 +16,8 @@ import type { Lanes } from "./lanes.ts";
 import type { Shape, ShapeRegistry } from "./shape-registry.ts";
 import type { SlotAnnouncer, Slots } from "./slots.ts";
 
-const STORAGE_BACKOFF = { firstMs: 100, maxMs: 10_000 };
+/** Shorter than the pace at which main stores positions again: those wait for removals. */
+const STORAGE_BACKOFF = { firstMs: 50, maxMs: 500 };
 
 /** Why a shape is removed; for the log line. */
 export type RemovalReason = "deleted" | "failed" | "purged" | "invalidated" | "lane-died" | "table-changed";
@@ -53,6 +56,31 @@ export class ShapeRemoval {
 	}
 
 	/**
+	 * Resolves once every removal that has begun is durable.
+	 * @throws SluiceError `SLUICE_DISK_FAILED` when that takes longer than `deadlineMs`
+	 */
+	async durable(deadlineMs: number): Promise<void> {
+		if (this.#removing.size === 0) {
+			return;
+		}
+		let timer: NodeJS.Timeout | undefined;
+		const late = new Promise<never>((_resolve, reject) => {
+			timer = setTimeout(
+				() =>
+					reject(
+						new SluiceError("SLUICE_DISK_FAILED", { operation: "catalogue-remove", waiting: this.#removing.size }),
+					),
+				deadlineMs,
+			);
+		});
+		try {
+			await Promise.race([Promise.all(this.#removing), late]);
+		} finally {
+			clearTimeout(timer);
+		}
+	}
+
+	/**
 	 * Readers are told at once. Resolves when the removal is durable; the files go afterwards, and the slot
 	 * rests after them.
 	 */
@@ -60,7 +88,10 @@ export class ShapeRemoval {
 		if (shape.state === "removed") {
 			return;
 		}
-		const removal = this.#remove(shape, reason).finally(() => this.#removing.delete(removal));
+		const removal = this.#remove(shape, reason).then(() => {
+			this.#removing.delete(removal);
+		});
+		// One that failed stays: nothing may be acknowledged past it.
 		this.#removing.add(removal);
 		await removal;
 	}
@@ -76,7 +107,6 @@ export class ShapeRemoval {
 		onCount(this.#registry.size);
 		logger.debug({ handle: shape.handle, reason, wasStored }, "removing a shape");
 		await shape.built.catch(() => {});
-		await this.#detach(shape);
 		await this.#untilStored(() => catalogue.removeShape(shape.handle));
 		const cleared = this.#clear(shape).finally(() => this.#clearing.delete(cleared));
 		this.#clearing.add(cleared);
@@ -84,8 +114,8 @@ export class ShapeRemoval {
 
 	/** Waits until removed shapes and their files are gone. */
 	async settled(): Promise<void> {
-		await Promise.all(this.#removing);
-		await Promise.all(this.#clearing);
+		await Promise.allSettled(this.#removing);
+		await Promise.allSettled(this.#clearing);
 	}
 
 	removeSoon(shape: Shape, reason: RemovalReason): void {
@@ -95,24 +125,30 @@ export class ShapeRemoval {
 	}
 
 	async #detach(shape: Shape): Promise<void> {
-		const { lanes, logger } = this.#rooms;
+		const { lanes, logger, signal } = this.#rooms;
 		try {
-			const connection = await lanes.present(shape.lane);
-			await connection?.control.removeShape(shape.slot);
+			const connection = await lanes.present(shape.lane, signal);
+			await connection?.control.removeShape(shape.slot, shape.generation);
 		} catch (err) {
 			// The lane has died: its next life is not given this shape.
 			logger.debug({ err, handle: shape.handle }, "the lane did not confirm the removal of a shape");
 		}
 	}
 
-	/** Repeats until the disk takes it: as long as the catalogue names a shape its files must stay. */
+	/**
+	 * Repeats until the disk takes it: as long as the catalogue names a shape its files must stay.
+	 * @throws what the last attempt met, when the registrar stops
+	 */
 	async #untilStored(change: () => Promise<void>): Promise<void> {
 		const { signal, logger } = this.#rooms;
-		for (let attempt = 0; !signal.aborted; attempt += 1) {
+		for (let attempt = 0; ; attempt += 1) {
 			try {
 				await change();
 				return;
 			} catch (err) {
+				if (signal.aborted) {
+					throw err;
+				}
 				logger.warn({ err, attempt }, "the catalogue cannot be written, trying again");
 				await waitMs(backoffMs(attempt, STORAGE_BACKOFF, Math.random()), signal);
 			}
@@ -121,6 +157,7 @@ export class ShapeRemoval {
 
 	async #clear(shape: Shape): Promise<void> {
 		const { slots, logger } = this.#rooms;
+		await this.#detach(shape);
 		try {
 			await rm(shape.directory, { recursive: true, force: true });
 		} catch (err) {

@@ -9,6 +9,7 @@ import { shapeDirectory } from "../../shared/log-layout.ts";
 import type { LaneEvent, RegistrarShapeControl, ResolvedShape, ShapeRequest } from "../../shared/messages.ts";
 import type { ShapeDefinition } from "../../shared/shape-definition.ts";
 import {
+	INVALIDATED_NO,
 	INVALIDATED_REPLICA_IDENTITY,
 	INVALIDATED_SCHEMA,
 	SLOT_ACTIVE,
@@ -28,6 +29,7 @@ import type { ShapeRequests } from "./shape-request.ts";
 
 /** A shape that is removed while a request waits for it is looked for again this often. */
 const RESOLVE_ATTEMPTS = 3;
+const END_TABLE_WAIT_MS = 10_000;
 
 export interface ShapesRooms extends CreationRooms, RemovalRooms {
 	readonly requests: ShapeRequests;
@@ -162,7 +164,10 @@ export class Shapes implements RegistrarShapeControl {
 			}
 			table.repairSequence(shape.slot);
 			shape.opening = null;
-			if (shape.state === "active") {
+			if (table.invalidated(shape.slot) !== INVALIDATED_NO) {
+				// The lane's last life did not get to say so.
+				this.#removal.removeSoon(shape, "invalidated");
+			} else if (shape.state === "active") {
 				complete.push(shape);
 			} else if (shape.connection !== null) {
 				this.#removal.removeSoon(shape, "lane-died");
@@ -196,6 +201,19 @@ export class Shapes implements RegistrarShapeControl {
 	/** Every shape: there is a gap in the stream. Resolves when the catalogue holds none of them. */
 	purge(): Promise<void> {
 		return this.#removal.purge();
+	}
+
+	/** Every shape of a table, those being created too. Resolves when the catalogue holds none of them. */
+	async endTable(tableOid: number): Promise<void> {
+		const ended = this.#registry.all().filter((shape) => shape.definition.table.oid === tableOid);
+		await Promise.all(ended.map((shape) => this.#removal.remove(shape, "table-changed")));
+		// Those whose removal had begun before.
+		await this.#removal.durable(END_TABLE_WAIT_MS);
+	}
+
+	/** Resolves once every removal that has begun is durable. @throws SluiceError `SLUICE_DISK_FAILED` */
+	removalsDurable(deadlineMs: number): Promise<void> {
+		return this.#removal.durable(deadlineMs);
 	}
 
 	/** Waits until removed shapes and their files are gone. */
@@ -293,7 +311,7 @@ export class Shapes implements RegistrarShapeControl {
 		if (shape.state !== "removed" && !table.logState(shape.slot).opened) {
 			shape.opening ??= lanes
 				.ready(shape.lane)
-				.then((connection) => connection.control.openShape(shape.slot))
+				.then((connection) => connection.control.openShape(shape.slot, shape.generation))
 				.finally(() => {
 					shape.opening = null;
 				});

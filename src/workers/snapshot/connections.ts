@@ -65,13 +65,6 @@ export function releaseConnection(databaseUrl: string, client: pg.Client): void 
 	idleConnections.set(databaseUrl, idle);
 }
 
-/** Breaks a connection, whatever it is doing: the server ends its transaction. */
-export function breakConnection(client: pg.Client): void {
-	const { stream } = (client as unknown as { readonly connection: { readonly stream: { destroy(): void } } })
-		.connection;
-	stream.destroy();
-}
-
 function forget(databaseUrl: string, client: pg.Client): void {
 	const idle = idleConnections.get(databaseUrl) ?? [];
 	const at = idle.findIndex((entry) => entry.client === client);

@@ -8,13 +8,14 @@ import type { MessagePort } from "node:worker_threads";
 import pg from "pg";
 import { to as copyTo } from "pg-copy-streams";
 import { must } from "../../shared/assert.ts";
+import { breakConnection } from "../../shared/break-connection.ts";
 import { EntryEncoder } from "../../shared/entry-encoder.ts";
 import { toWire } from "../../shared/errors.ts";
 import { parseLsn } from "../../shared/lsn.ts";
 import type { ShapeDefinition, SnapshotInfo } from "../../shared/shape-definition.ts";
 import type { SnapshotInbound, SnapshotOutbound, SnapshotOutcome, SnapshotTask } from "../../shared/snapshot-task.ts";
 import { ChunkWriter } from "./chunk-writer.ts";
-import { breakConnection, releaseConnection, takeConnection } from "./connections.ts";
+import { releaseConnection, takeConnection } from "./connections.ts";
 import { CopyRows } from "./copy-rows.ts";
 import { snapshotError } from "./snapshot-error.ts";
 
@@ -146,12 +147,21 @@ async function copyRows(task: SnapshotTask, client: pg.Client, writer: ChunkWrit
 	return count;
 }
 
-/** ONLY for an ordinary table: the stream brings changes of the table itself, not of those that inherit from it. */
 export function copyStatement(definition: ShapeDefinition): string {
-	const { table, where } = definition;
+	const { where } = definition;
+	return `COPY (${selectStatement(definition, where === null ? [] : [where.sql])}) TO STDOUT`;
+}
+
+/**
+ * The selected columns of rows that meet all conditions. ONLY for an ordinary table: the stream brings changes of the
+ * table itself, not of those that inherit from it.
+ */
+export function selectStatement(definition: ShapeDefinition, conditions: readonly string[]): string {
+	const { table } = definition;
 	const columns = definition.selectedColumns.map(quoted).join(", ");
 	const from = `${table.kind === "r" ? "ONLY " : ""}${quoted(table.schema)}.${quoted(table.name)}`;
-	return `COPY (SELECT ${columns} FROM ${from}${where === null ? "" : ` WHERE (${where.sql})`}) TO STDOUT`;
+	const where = conditions.map((sql) => `(${sql})`).join(" AND ");
+	return `SELECT ${columns} FROM ${from}${where === "" ? "" : ` WHERE ${where}`}`;
 }
 
 function quoted(name: string): string {
