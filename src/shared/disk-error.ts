@@ -1,6 +1,7 @@
 /**
  * Failures of file operations, put into the words of the error table. Owns the mapping; must never swallow a
- * failure. Called by the lane and its log room.
+ * failure. Called by the lane and its log room, the
+ * snapshot tasks and the catalogue.
  */
 
 import { SluiceError } from "./errors.ts";
@@ -12,11 +13,10 @@ export function systemCodeOf(error: unknown): string | null {
 }
 
 /**
- * No space is waited for; a file that should be there and is not means that the log is damaged; everything else
- * that the disk or the limits of the process refuse is tried again. Errors that are none of these are returned
- * as they are.
+ * No space is waited for; everything else that the disk or the limits of the process refuse is tried again. Errors
+ * that are none of these are returned as they are.
  */
-export function diskError(error: unknown, operation: string): unknown {
+export function writeError(error: unknown, operation: string): unknown {
 	const systemCode = systemCodeOf(error);
 	switch (systemCode) {
 		case null:
@@ -24,10 +24,15 @@ export function diskError(error: unknown, operation: string): unknown {
 		case "ENOSPC":
 		case "EDQUOT":
 			return new SluiceError("SLUICE_DISK_FULL", { operation, systemCode, cause: error });
-		case "ENOENT":
-		case "ENOTDIR":
-			return new SluiceError("SLUICE_LOG_CORRUPT", { operation, systemCode, cause: error });
 		default:
 			return new SluiceError("SLUICE_DISK_FAILED", { operation, systemCode, cause: error });
 	}
+}
+
+/** As {@link writeError}, for a log: a file that should be there and is not means that the log is damaged. */
+export function diskError(error: unknown, operation: string): unknown {
+	const systemCode = systemCodeOf(error);
+	return systemCode === "ENOENT" || systemCode === "ENOTDIR"
+		? new SluiceError("SLUICE_LOG_CORRUPT", { operation, systemCode, cause: error })
+		: writeError(error, operation);
 }

@@ -9,9 +9,6 @@ import { SluiceError } from "./errors.ts";
 /** An unsigned 64-bit WAL position. */
 export type Lsn = bigint;
 
-export const LSN_ZERO: Lsn = 0n;
-export const LSN_MAX: Lsn = 0xffff_ffff_ffff_ffffn;
-
 const TEXT_FORM = /^([0-9A-Fa-f]{1,8})\/([0-9A-Fa-f]{1,8})$/;
 
 /**

@@ -36,12 +36,14 @@ const WORD_SEGMENT_ENTRIES = 15;
 const WORD_INVALIDATED = 16;
 const WORD_DIRTY = 17;
 
-/** Header words (Int32), then one BigUint64 a lane. */
+/** Header words (Int32), then one BigUint64 a lane, then one Int32 a lane. */
 const HEADER_STATUS_LEVEL = 0;
 const HEADER_IDLE_LSN_BYTE = 64;
 const HEADER_LANE_LSN_BYTE = 128;
-/** One Int32 a lane, behind LANES_MAX LSNs. */
-const HEADER_LANE_SLOT_BYTE = HEADER_LANE_LSN_BYTE + 8 * LANES_MAX;
+const HEADER_LANE_WORKING_BYTE = HEADER_LANE_LSN_BYTE + LANES_MAX * 8;
+
+/** What a lane is working on when it is no shape in particular. */
+export const NO_SLOT = -1;
 
 /** Life of a slot, written by the registrar. */
 export const SLOT_FREE = 0;
@@ -122,24 +124,24 @@ export class ShapeTable {
 		Atomics.store(this.#longs, HEADER_LANE_LSN_BYTE / 8 + lane, lsn);
 	}
 
-	/**
-	 * The lane only: whose row it is working on, null for none. A plain store: it is read after the thread has
-	 * ended, to find the shape that ended it.
-	 */
-	setLaneWorkingOn(lane: number, slot: number | null): void {
-		this.#words[HEADER_LANE_SLOT_BYTE / 4 + lane] = slot === null ? 0 : slot + 1;
-	}
-
-	laneWorkingOn(lane: number): number | null {
-		const word = Atomics.load(this.#words, HEADER_LANE_SLOT_BYTE / 4 + lane);
-		return word === 0 ? null : word - 1;
-	}
-
 	/** Highest commit LSN at or below which the shapes of `lane` have everything. 0n when unknown. */
 	processedLsn(lane: number): bigint {
 		const idle = Atomics.load(this.#longs, HEADER_IDLE_LSN_BYTE / 8);
 		const own = Atomics.load(this.#longs, HEADER_LANE_LSN_BYTE / 8 + lane);
 		return idle > own ? idle : own;
+	}
+
+	/**
+	 * The lane only: the slot whose shape it works for from now on, or NO_SLOT. A plain store, once for each
+	 * match: it is read after the lane's thread has ended.
+	 */
+	setLaneWorkingOn(lane: number, slot: number): void {
+		this.#words[HEADER_LANE_WORKING_BYTE / 4 + lane] = slot + 1;
+	}
+
+	/** The slot whose row or log a lane's thread was working on when it ended, or NO_SLOT. */
+	laneWorkingOn(lane: number): number {
+		return Atomics.load(this.#words, HEADER_LANE_WORKING_BYTE / 4 + lane) - 1;
 	}
 
 	// --- registrar words
@@ -155,11 +157,6 @@ export class ShapeTable {
 		Atomics.store(this.#words, base + WORD_LANE, lane);
 		Atomics.store(this.#words, base + WORD_STATE, state);
 		return Atomics.add(this.#words, base + WORD_GENERATION, 1) + 1;
-	}
-
-	/** Registrar only. */
-	setLane(slot: number, lane: number): void {
-		Atomics.store(this.#words, this.#base(slot) + WORD_LANE, lane);
 	}
 
 	/** Registrar only. */

@@ -6,7 +6,7 @@
 import { type LinkEvents, type LinkOptions, ReplicationLink } from "../../src/main/link/stream.ts";
 import type { SluiceError } from "../../src/shared/errors.ts";
 import { createLogger } from "../../src/shared/logging.ts";
-import { LSN_ZERO, maxLsn } from "../../src/shared/lsn.ts";
+import { maxLsn } from "../../src/shared/lsn.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 export class Consumer implements LinkEvents {
@@ -16,10 +16,10 @@ export class Consumer implements LinkEvents {
 	keepalives = 0;
 	readEnds = 0;
 	/** Of the newest Commit. */
-	commitEndLsn = LSN_ZERO;
-	received = LSN_ZERO;
+	commitEndLsn = 0n;
+	received = 0n;
 	/** Sent as flush. A test that sets it acknowledges. */
-	flush = LSN_ZERO;
+	flush = 0n;
 	/** Acknowledges each commit and keepalive as soon as it comes. */
 	acknowledgesAtOnce = false;
 	error: SluiceError | null = null;

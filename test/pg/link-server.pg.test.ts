@@ -3,7 +3,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { EAGER } from "../../src/main/link/read-pacing.ts";
+import { PACING } from "../../src/main/link/read-pacing.ts";
 import { embeddedServers, uniqueName, useDatabase } from "../support/postgres.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -88,7 +88,7 @@ describe.each(embeddedServers())("$name with TLS and passwords", (kind) => {
 
 	it.each([
 		["paced", undefined],
-		["eagerly", EAGER],
+		["eagerly", { ...PACING, streak: Number.POSITIVE_INFINITY }],
 	])("streams over TLS, read %s, through a pause of twice the timeout", async (_name, pacing) => {
 		await database.sql("truncate item");
 		const wanted = options("by_scram");

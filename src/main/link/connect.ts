@@ -8,8 +8,8 @@ import { Socket } from "node:net";
 import { Client, type ClientConfig } from "pg";
 import { invariant } from "../../shared/assert.ts";
 import { SluiceError } from "../../shared/errors.ts";
+import { quoteIdentifier } from "../../shared/sql-quoting.ts";
 import { type ConnectAttempt, connectAttempts } from "../../shared/tls-attempts.ts";
-import { quoteIdentifier } from "./quoting.ts";
 import { openRawSocket, type RawSocket, wrapTlsSocket } from "./raw-socket.ts";
 import { errorFromReport, errorFromThrown, isServerReport, type ServerReport } from "./sqlstate.ts";
 

@@ -9,8 +9,8 @@ import { SluiceError } from "../../shared/errors.ts";
 import { LINK_STEP_TIMEOUT_MS } from "../../shared/limits.ts";
 import { parseLsn } from "../../shared/lsn.ts";
 import type { LinkFacts, TimelineSwitch } from "../../shared/messages.ts";
+import { quoteIdentifier, quoteLiteral } from "../../shared/sql-quoting.ts";
 import type { CommandSession, Row } from "./connect.ts";
-import { quoteIdentifier, quoteLiteral } from "./quoting.ts";
 import { errorFromThrown } from "./sqlstate.ts";
 
 export interface HandshakeOptions {

@@ -30,9 +30,6 @@ export const PACING: PacingSettings = {
 	worthBytes: READ_GATHER_WORTH_BYTES,
 };
 
-/** Reads at once, always. For measurements and tests. */
-export const EAGER: PacingSettings = { ...PACING, streak: Number.POSITIVE_INFINITY };
-
 export interface PacingState {
 	/** Reads in a row that came soon after the one before. */
 	readonly streak: number;

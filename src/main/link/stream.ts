@@ -13,13 +13,13 @@ import { SluiceError } from "../../shared/errors.ts";
 import { ACKNOWLEDGE_SPACING_MS, LINK_CLOSE_TIMEOUT_MS, LINK_STEP_TIMEOUT_MS } from "../../shared/limits.ts";
 import type { Logger } from "../../shared/logging.ts";
 import { formatLsn } from "../../shared/lsn.ts";
+import { quoteIdentifier, quoteLiteral } from "../../shared/sql-quoting.ts";
 import { openSession } from "./connect.ts";
 import { FrameReader } from "./framing.ts";
 import { climbLadder, type HandshakeFacts } from "./handshake.ts";
 import { decideTick, type LivenessTimings, livenessTimings } from "./keepalive.ts";
 import type { LinkEvents, LinkOptions, LinkStatistics } from "./link-contract.ts";
 import { PacedSocket } from "./paced-socket.ts";
-import { quoteIdentifier, quoteLiteral } from "./quoting.ts";
 import type { RawSocket } from "./raw-socket.ts";
 import { PACING } from "./read-pacing.ts";
 import {

@@ -4,13 +4,17 @@
  * columns, the `where`) is checked by the registrar.
  */
 
+import { parseIdentifierList } from "../../shared/identifiers.ts";
 import type { ShapeRequest } from "../../shared/messages.ts";
-import { parseIdentifierList } from "./identifiers.ts";
 import type { Query } from "./query.ts";
+import type { BodySubset } from "./request-body.ts";
 import { parseRequestOffset, type RequestOffset } from "./request-offset.ts";
+import { checkSubset, type SubsetParameters } from "./subset-parameters.ts";
 
-/** Messages by field, as the body of a 400 shows them. */
-export type FieldErrors = Readonly<Record<string, readonly string[]>>;
+/** Messages by field, as the body of a 400 shows them. A subset's field holds its own; a database's word is a text. */
+export type FieldErrors = Readonly<
+	Record<string, readonly string[] | Readonly<Record<string, readonly string[] | string>>>
+>;
 
 export type Checked<T> =
 	| { readonly ok: true; readonly value: T }
@@ -28,6 +32,10 @@ export interface ReadParameters {
 	readonly live: boolean;
 	readonly sse: boolean;
 	readonly cursor: string;
+	/** What a subset's condition and order may name; null for all columns. */
+	readonly queryableColumns: readonly string[] | null;
+	/** Null: an ordinary read. */
+	readonly subset: SubsetParameters | null;
 }
 
 export interface DeleteParameters {
@@ -38,8 +46,8 @@ export interface DeleteParameters {
 const INVALID = "is invalid";
 const BOOLEANS = new Set(["true", "false", "1", "0"]);
 
-/** GET, HEAD and POST. `bodyHasSubset`: the body of a POST asks for a subset. */
-export function checkReadRequest(query: Query, bodyHasSubset: boolean): Checked<ReadParameters> {
+/** GET, HEAD and POST. @param bodySubset what the body of a POST says about a subset, or null */
+export function checkReadRequest(query: Query, bodySubset: BodySubset | null): Checked<ReadParameters> {
 	const cast = new Cast(query);
 	const definition = castDefinition(cast);
 	const handle = cast.text("handle");
@@ -70,8 +78,9 @@ export function checkReadRequest(query: Query, bodyHasSubset: boolean): Checked<
 	if (definition.request === null) {
 		return invalid("table", "can't be blank");
 	}
-	if (bodyHasSubset || hasSubsetKey(query)) {
-		return invalid("subset", "Subset snapshots are not supported yet");
+	const subset = checkSubset(query, bodySubset);
+	if (subset !== null && !subset.ok) {
+		return { ok: false, errors: { subset: subset.errors } };
 	}
 	const cursor = query.get("cursor");
 	return {
@@ -85,6 +94,8 @@ export function checkReadRequest(query: Query, bodyHasSubset: boolean): Checked<
 			live,
 			sse,
 			cursor: typeof cursor === "string" ? cursor : "",
+			queryableColumns: definition.queryableColumns,
+			subset: subset?.value ?? null,
 		},
 	};
 }
@@ -116,16 +127,13 @@ function lenientFlag(query: Query, name: string): boolean | null {
 	return value === undefined ? null : value !== "false";
 }
 
-function hasSubsetKey(query: Query): boolean {
-	for (const key of query.keys()) {
-		if (key.startsWith("subset__")) {
-			return true;
-		}
-	}
-	return false;
+interface CastDefinition {
+	readonly request: ShapeRequest | null;
+	readonly columnsFromQueryable: boolean;
+	readonly queryableColumns: readonly string[] | null;
 }
 
-function castDefinition(cast: Cast): { readonly request: ShapeRequest | null; readonly columnsFromQueryable: boolean } {
+function castDefinition(cast: Cast): CastDefinition {
 	const table = cast.text("table");
 	const where = cast.text("where");
 	const params = cast.entries("params");
@@ -142,7 +150,7 @@ function castDefinition(cast: Cast): { readonly request: ShapeRequest | null; re
 		}
 	}
 	if (table === null) {
-		return { request: null, columnsFromQueryable: false };
+		return { request: null, columnsFromQueryable: false, queryableColumns: null };
 	}
 	return {
 		request: {
@@ -154,6 +162,7 @@ function castDefinition(cast: Cast): { readonly request: ShapeRequest | null; re
 			log: log ?? "full",
 		},
 		columnsFromQueryable: columns === null && queryable !== null,
+		queryableColumns: queryable?.names ?? null,
 	};
 }
 
@@ -218,7 +227,7 @@ class Cast {
 			this.fail(field, list.message);
 			return null;
 		}
-		return { text: value, names: list.names };
+		return { text: value, names: list.value };
 	}
 
 	/** Bracket form only; text instead of a map is an error. */
@@ -246,10 +255,10 @@ class Cast {
 /** The registrar's messages about columns that were given as `queryable_columns`, under that name. */
 export function renameColumnErrors(errors: FieldErrors): FieldErrors {
 	const { columns, ...others } = errors;
-	if (columns === undefined) {
+	if (!Array.isArray(columns)) {
 		return errors;
 	}
-	const renamed = columns.map((message) =>
+	const renamed = (columns as readonly string[]).map((message) =>
 		message
 			.replace(/^The list of columns must/, "The list of queryable columns must")
 			.replace(/^The following columns are not found/, "The following queryable columns are not found"),

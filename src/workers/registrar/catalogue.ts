@@ -10,6 +10,7 @@ import { createHash } from "node:crypto";
 import { closeSync, fsyncSync, openSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { invariant } from "../../shared/assert.ts";
+import { writeError } from "../../shared/disk-error.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import type { StoredPosition } from "../../shared/messages.ts";
 import type { ShapeDefinition, SnapshotInfo, TableInfo } from "../../shared/shape-definition.ts";
@@ -355,11 +356,9 @@ function syncDirectory(path: string): void {
 const SQLITE_FULL = 13;
 
 function storageError(cause: unknown): unknown {
-	if (!(cause instanceof Error) || !("errcode" in cause || "code" in cause) || cause instanceof SluiceError) {
-		return cause;
+	if (!(cause instanceof Error) || !("errcode" in cause) || typeof cause.errcode !== "number") {
+		return writeError(cause, "catalogue");
 	}
-	const full =
-		("errcode" in cause && typeof cause.errcode === "number" && (cause.errcode & 0xff) === SQLITE_FULL) ||
-		("code" in cause && cause.code === "ENOSPC");
-	return new SluiceError(full ? "SLUICE_DISK_FULL" : "SLUICE_DISK_FAILED", { cause });
+	const full = (cause.errcode & 0xff) === SQLITE_FULL;
+	return new SluiceError(full ? "SLUICE_DISK_FULL" : "SLUICE_DISK_FAILED", { operation: "catalogue", cause });
 }

@@ -6,10 +6,10 @@
 
 import { createHash } from "node:crypto";
 import { must } from "../../shared/assert.ts";
+import type { QualifiedName } from "../../shared/identifiers.ts";
 import type { ColumnInfo, TableInfo } from "../../shared/shape-definition.ts";
 import type { CaseFolding } from "../../shared/where-tree.ts";
 import type { SqlSession } from "./database.ts";
-import type { QualifiedName } from "./identifiers.ts";
 
 /** A table is looked up again after this long: an altered table is seen by the next request but few. */
 const CACHE_MS = 2_000;

@@ -8,9 +8,9 @@
 
 import { SluiceError } from "../../shared/errors.ts";
 import type { TableInfo } from "../../shared/shape-definition.ts";
+import { displayQualified, quoteQualified } from "../../shared/sql-quoting.ts";
 import { backoffMs, waitMs } from "./backoff.ts";
 import { type Database, type SqlSession, sqlStateOf } from "./database.ts";
-import { displayQualified, quoteQualified } from "./identifiers.ts";
 import { membershipLife, readTableFacts, readWriters, type TableFacts } from "./publication-facts.ts";
 import { planReadiness, type ReadinessPlan } from "./readiness-plan.ts";
 

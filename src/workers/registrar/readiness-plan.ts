@@ -5,7 +5,7 @@
  */
 
 import type { TableInfo } from "../../shared/shape-definition.ts";
-import { displayQualified, quoteIdentifier, quoteQualified } from "./identifiers.ts";
+import { displayQualified, quoteIdentifier, quoteQualified } from "../../shared/sql-quoting.ts";
 import type { PublicationFacts, RelationFacts, TableFacts } from "./publication-facts.ts";
 
 export type ReadinessPlan =

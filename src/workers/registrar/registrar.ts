@@ -37,13 +37,14 @@ import { ShapeRequests, type WhereParser } from "./shape-request.ts";
 import { Shapes } from "./shapes.ts";
 import { SlotAnnouncer, Slots } from "./slots.ts";
 import { SnapshotPool } from "./snapshots.ts";
+import { type OrderByParser, SubsetQueries } from "./subset-query.ts";
 
 /** A position waits for the removals before it; main tries again later. */
 const REMOVALS_WAIT_MS = 5_000;
 
 export interface RegistrarOptions {
 	readonly init: Pick<RegistrarInit, "config" | "instanceId" | "shapeTable">;
-	readonly whereParser: WhereParser;
+	readonly whereParser: WhereParser & OrderByParser;
 	readonly logger: Logger;
 	readonly onEvent: (event: RegistrarEvent) => void;
 	/** The registrar cannot go on: its thread should end. */
@@ -60,6 +61,7 @@ interface Opened {
 	readonly snapshots: SnapshotPool;
 	readonly announcer: SlotAnnouncer;
 	readonly shapes: Shapes;
+	readonly subsets: SubsetQueries;
 	readonly lock: StreamLock;
 	readonly watch: ServerWatch;
 	readonly reconciler: Reconciler;
@@ -193,7 +195,7 @@ export class Registrar implements RegistrarControl {
 	}
 
 	async attachHttp(attachment: { readonly port: MessagePort }): Promise<void> {
-		const { shapes } = this.#rooms;
+		const { shapes, subsets } = this.#rooms;
 		this.#httpPorts.push(attachment.port);
 		exposeControl(
 			{
@@ -201,6 +203,7 @@ export class Registrar implements RegistrarControl {
 				findHandle: shapes.findHandle.bind(shapes),
 				deleteShape: shapes.deleteShape.bind(shapes),
 				reportCorrupt: shapes.reportCorrupt.bind(shapes),
+				querySubset: subsets.query.bind(subsets),
 			},
 			attachment.port,
 		);
@@ -294,6 +297,12 @@ export class Registrar implements RegistrarControl {
 			onCount: () => this.#announceCount(),
 			signal,
 		});
+		const subsets = new SubsetQueries({
+			readableShape: (handle, generation) => shapes.readable(handle, generation),
+			caseFolding: async () => (await inspector.facts()).caseFolding,
+			parser: whereParser,
+			snapshots,
+		});
 		const reconciler = new Reconciler({
 			session: database,
 			inspector,
@@ -313,6 +322,7 @@ export class Registrar implements RegistrarControl {
 			snapshots,
 			announcer,
 			shapes,
+			subsets,
 			lock,
 			watch,
 			reconciler,

@@ -5,10 +5,11 @@
  */
 
 import { SluiceError } from "../../shared/errors.ts";
+import { parseIdentifierList, parseTableName, type QualifiedName } from "../../shared/identifiers.ts";
 import type { ShapeRequest } from "../../shared/messages.ts";
 import type { ColumnInfo, ShapeDefinition, TableInfo, WhereClause } from "../../shared/shape-definition.ts";
+import { displayQualified } from "../../shared/sql-quoting.ts";
 import { type CaseFolding, columnsOfWhere } from "../../shared/where-tree.ts";
-import { displayQualified, parseColumnList, parseTableName, type QualifiedName } from "./identifiers.ts";
 import type { DatabaseFacts, InspectedTable, Inspector } from "./inspector.ts";
 
 /** The where room, as the entry hands it over. */
@@ -45,7 +46,7 @@ export class ShapeRequests {
 		if (request.table.trim() === "") {
 			throw invalid("table", "can't be blank");
 		}
-		const columns = request.columns === null ? null : parseColumnList(request.columns);
+		const columns = request.columns === null ? null : parseIdentifierList(request.columns);
 		if (columns !== null && !columns.ok) {
 			throw invalid("columns", columns.message);
 		}

@@ -40,7 +40,7 @@ export interface ShapesRooms extends CreationRooms, RemovalRooms {
 	readonly obstacle: () => SluiceError | null;
 }
 
-export class Shapes implements RegistrarShapeControl {
+export class Shapes implements Omit<RegistrarShapeControl, "querySubset"> {
 	readonly #rooms: ShapesRooms;
 	readonly #creation: ShapeCreation;
 	readonly #registry = new ShapeRegistry();
@@ -84,6 +84,16 @@ export class Shapes implements RegistrarShapeControl {
 			});
 		}
 		this.#rooms.onCount(this.#registry.size);
+	}
+
+	/** The shape in this life, once readers may read. @throws SluiceError `SLUICE_SHAPE_GONE` */
+	async readable(handle: string, generation: number): Promise<Shape> {
+		const shape = this.#registry.byHandle(handle);
+		if (shape === null || shape.generation !== generation) {
+			throw new SluiceError("SLUICE_SHAPE_GONE");
+		}
+		await shape.ready;
+		return shape;
 	}
 
 	// --- RegistrarShapeControl

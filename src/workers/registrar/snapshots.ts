@@ -3,11 +3,12 @@
  * the splice. Owns the Piscina pool; must hold nothing of a table. Called by shape-creation.
  */
 
-import { MessageChannel } from "node:worker_threads";
+import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { Piscina } from "piscina";
 import { fromWire, SluiceError } from "../../shared/errors.ts";
 import type { ShapeDefinition, SnapshotInfo } from "../../shared/shape-definition.ts";
 import type { SnapshotInbound, SnapshotOutbound, SnapshotOutcome, SnapshotTask } from "../../shared/snapshot-task.ts";
+import { SUBSET_TASK_NAME, type SubsetOutcome, type SubsetTask } from "../../shared/subset-task.ts";
 import { workerEntry } from "../../shared/thread-entry.ts";
 
 /** COPY and encoding of small shapes wait for the disk and the server; two threads keep two cores busy. */
@@ -39,16 +40,22 @@ export interface Snapshots {
 	close(): Promise<void>;
 }
 
-export class SnapshotPool implements Snapshots {
+/** Runs subset queries. */
+export interface SubsetSource {
+	/** The response's body. @throws SluiceError as RegistrarShapeControl.querySubset */
+	subset(task: Omit<SubsetTask, "databaseUrl">): Promise<SharedArrayBuffer>;
+}
+
+export class SnapshotPool implements Snapshots, SubsetSource {
 	readonly #databaseUrl: () => string;
 	readonly #chunkBytes: number;
-	readonly #pool: Piscina<SnapshotTask, SnapshotOutcome>;
+	readonly #pool: Piscina<SnapshotTask | SubsetTask, SnapshotOutcome | SubsetOutcome>;
 
 	/** @param onFatal a thread cannot be loaded: the pool is dead */
 	constructor(databaseUrl: () => string, chunkBytes: number, onFatal: (error: unknown) => void) {
 		this.#databaseUrl = databaseUrl;
 		this.#chunkBytes = chunkBytes;
-		this.#pool = new Piscina<SnapshotTask, SnapshotOutcome>({
+		this.#pool = new Piscina<SnapshotTask | SubsetTask, SnapshotOutcome | SubsetOutcome>({
 			filename: workerEntry("snapshot"),
 			atomics: "disabled",
 			minThreads: 0,
@@ -91,13 +98,15 @@ export class SnapshotPool implements Snapshots {
 			if (request.signal.aborted) {
 				throw new SluiceError("SLUICE_SHAPE_GONE");
 			}
-			const outcome = await this.#run({
+			const task = {
 				databaseUrl: this.#databaseUrl(),
 				chunkBytes: this.#chunkBytes,
 				directory: request.directory,
 				definition: request.definition,
 				port: taskPort,
-			});
+			};
+			// The pool's default function answers for its own kind of task.
+			const outcome = (await this.#run(task, { transferList: [taskPort] })) as SnapshotOutcome;
 			if (spliceFailure !== null) {
 				throw spliceFailure;
 			}
@@ -116,13 +125,27 @@ export class SnapshotPool implements Snapshots {
 		}
 	}
 
+	async subset(task: Omit<SubsetTask, "databaseUrl">): Promise<SharedArrayBuffer> {
+		const outcome = (await this.#run(
+			{ ...task, databaseUrl: this.#databaseUrl() },
+			{ name: SUBSET_TASK_NAME },
+		)) as SubsetOutcome;
+		if (outcome.kind === "failed") {
+			throw fromWire(outcome.error);
+		}
+		return outcome.body;
+	}
+
 	async close(): Promise<void> {
 		await this.#pool.destroy();
 	}
 
-	async #run(task: SnapshotTask): Promise<SnapshotOutcome> {
+	async #run(
+		task: SnapshotTask | SubsetTask,
+		options: { readonly name?: string; readonly transferList?: readonly [MessagePort] },
+	): Promise<SnapshotOutcome | SubsetOutcome> {
 		try {
-			return await this.#pool.run(task, { transferList: [task.port] });
+			return await this.#pool.run(task, { ...options, transferList: [...(options.transferList ?? [])] });
 		} catch (cause) {
 			throw new SluiceError("SLUICE_SNAPSHOT_FAILED", {
 				sqlState: null,

@@ -6,7 +6,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { invariant } from "../../shared/assert.ts";
 import { ByteWriter } from "../../shared/byte-writer.ts";
-import { SluiceError } from "../../shared/errors.ts";
+import { writeError } from "../../shared/disk-error.ts";
 import { snapshotChunkPath } from "../../shared/log-layout.ts";
 
 const COMMA = 0x2c;
@@ -128,9 +128,7 @@ export class ChunkWriter {
 async function disk(work: () => Promise<void>): Promise<void> {
 	try {
 		await work();
-	} catch (cause) {
-		const code = cause instanceof Error && "code" in cause ? cause.code : null;
-		const full = code === "ENOSPC" || code === "EDQUOT";
-		throw new SluiceError(full ? "SLUICE_DISK_FULL" : "SLUICE_DISK_FAILED", { systemCode: code, cause });
+	} catch (error) {
+		throw writeError(error, "snapshot");
 	}
 }

@@ -14,6 +14,7 @@ import { toWire } from "../../shared/errors.ts";
 import { parseLsn } from "../../shared/lsn.ts";
 import type { ShapeDefinition, SnapshotInfo } from "../../shared/shape-definition.ts";
 import type { SnapshotInbound, SnapshotOutbound, SnapshotOutcome, SnapshotTask } from "../../shared/snapshot-task.ts";
+import { quoteIdentifier, quoteQualified } from "../../shared/sql-quoting.ts";
 import { ChunkWriter } from "./chunk-writer.ts";
 import { releaseConnection, takeConnection } from "./connections.ts";
 import { CopyRows } from "./copy-rows.ts";
@@ -158,14 +159,10 @@ export function copyStatement(definition: ShapeDefinition): string {
  */
 export function selectStatement(definition: ShapeDefinition, conditions: readonly string[]): string {
 	const { table } = definition;
-	const columns = definition.selectedColumns.map(quoted).join(", ");
-	const from = `${table.kind === "r" ? "ONLY " : ""}${quoted(table.schema)}.${quoted(table.name)}`;
+	const columns = definition.selectedColumns.map(quoteIdentifier).join(", ");
+	const from = `${table.kind === "r" ? "ONLY " : ""}${quoteQualified(table)}`;
 	const where = conditions.map((sql) => `(${sql})`).join(" AND ");
 	return `SELECT ${columns} FROM ${from}${where === "" ? "" : ` WHERE ${where}`}`;
-}
-
-function quoted(name: string): string {
-	return `"${name.replaceAll('"', '""')}"`;
 }
 
 /** The control message that ends the initial data. Source: shape-http-api.md 9.6. */

@@ -53,8 +53,6 @@ describe("the life of a slot", () => {
 		table.setSnapshotProgress(5, 3, true);
 		table.setState(5, SLOT_ACTIVE);
 		expect([table.snapshotChunks(5), table.snapshotFinished(5)]).toEqual([3, true]);
-		table.setLane(5, 1);
-		expect(table.lane(5)).toBe(1);
 	});
 
 	it("gives a new generation to each life, and nothing of the last one", () => {

@@ -52,6 +52,8 @@ describe("what is refused", () => {
 		["table=items&offset=-1&live_sse=true", { live_sse: ["can't be true unless live is also true"] }],
 		["offset=-1", { table: ["can't be blank"] }],
 		["table=items&offset=-1&columns=", null],
+		["table=items&offset=-1&columns=gr%C3%B6%C3%9Fe,a$b,a$b", null],
+		["table=items&offset=-1&columns=%22a%00b%22", { columns: ["is invalid"] }],
 		["table=items&offset=-1&columns=id,", { columns: ["Invalid zero-length delimited identifier"] }],
 		["table=items&offset=-1&columns=id,%22%22", { columns: ["Invalid zero-length delimited identifier"] }],
 		[

@@ -1,10 +1,10 @@
 /**
- * Identifiers as clients spell them in `table` and `columns`, and as SQL needs them. Owns the splitting,
- * folding and the messages (HTTP reference, section 4); must never look at the database. Called by
- * shape-request and by everything that writes a name into SQL.
+ * Identifiers as clients spell them in `table`, `columns` and `queryable_columns`. Owns the splitting, the folding
+ * and the messages (shape-http-api.md 4), so that both stages of a request's check agree; must never look at the
+ * database. Called by the HTTP threads' parameters and by the registrar.
  */
 
-import { IDENTIFIER_BYTES_MAX } from "../../shared/limits.ts";
+import { IDENTIFIER_BYTES_MAX } from "./limits.ts";
 
 export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly message: string };
 
@@ -13,14 +13,18 @@ export interface QualifiedName {
 	readonly name: string;
 }
 
-const UNQUOTED = /^[A-Za-z_][A-Za-z0-9_]*$/;
+/** As PostgreSQL's scanner has it: every character beyond ASCII counts as a letter. Source: `scan.l`, identifier. */
+const UNQUOTED = /^[A-Za-z_\u0080-\u{10ffff}][A-Za-z0-9_$\u0080-\u{10ffff}]*$/u;
 const DEFAULT_SCHEMA = "public";
 
 function failed(message: string): { readonly ok: false; readonly message: string } {
 	return { ok: false, message };
 }
 
-/** One identifier: unquoted ASCII is lower-cased, a quoted one keeps its case and `""` stands for a quote. */
+/**
+ * One identifier. Unquoted: ASCII letters are lower-cased, as PostgreSQL does in every multibyte encoding. Quoted: the
+ * case is kept and `""` stands for a quote.
+ */
 export function parseIdentifier(text: string): Parsed<string> {
 	const quoted = text.length >= 2 && text.startsWith('"') && text.endsWith('"');
 	const inner = quoted ? text.slice(1, -1) : text;
@@ -51,8 +55,7 @@ function bounded(name: string): Parsed<string> {
 
 /** `name` or `schema.name`; the schema defaults to `public`. */
 export function parseTableName(text: string): Parsed<QualifiedName> {
-	const parts = splitOutsideQuotes(text, ".");
-	const [first, second, ...rest] = parts;
+	const [first, second, ...rest] = splitOutsideQuotes(text, ".");
 	if (first === undefined || rest.length > 0) {
 		return failed(`Invalid relation identifier, too many delimiters: ${text}`);
 	}
@@ -65,7 +68,7 @@ export function parseTableName(text: string): Parsed<QualifiedName> {
 }
 
 /** A comma list of identifiers, in the client's order and without repetitions. */
-export function parseColumnList(text: string): Parsed<readonly string[]> {
+export function parseIdentifierList(text: string): Parsed<readonly string[]> {
 	const names = new Set<string>();
 	for (const part of splitOutsideQuotes(text, ",")) {
 		const name = parseIdentifier(part);
@@ -92,18 +95,4 @@ function splitOutsideQuotes(text: string, delimiter: string): string[] {
 	}
 	parts.push(text.slice(from));
 	return parts;
-}
-
-/** A name for SQL: always quoted, quotes doubled. Source: PostgreSQL `quote_ident`. */
-export function quoteIdentifier(name: string): string {
-	return `"${name.replaceAll('"', '""')}"`;
-}
-
-export function quoteQualified(name: QualifiedName): string {
-	return `${quoteIdentifier(name.schema)}.${quoteIdentifier(name.name)}`;
-}
-
-/** A table as messages to clients spell it. */
-export function displayQualified(name: QualifiedName): string {
-	return `"${name.schema}"."${name.name}"`;
 }

@@ -1,5 +1,9 @@
+/**
+ * Names and literals in SQL, and names in messages.
+ */
+
 import { expect, it } from "vitest";
-import { quoteIdentifier, quoteLiteral } from "../../../../src/main/link/quoting.ts";
+import { displayQualified, quoteIdentifier, quoteLiteral, quoteQualified } from "../../../src/shared/sql-quoting.ts";
 
 it.each([
 	["sluice", '"sluice"'],
@@ -21,4 +25,10 @@ it.each([
 it("refuses a NUL", () => {
 	expect(() => quoteIdentifier("a\0b")).toThrow("NUL");
 	expect(() => quoteLiteral("a\0b")).toThrow("NUL");
+});
+
+it("quotes both parts of a qualified name for SQL, and shows them as they are to people", () => {
+	const name = { schema: "my.schema", name: 'a"b' };
+	expect(quoteQualified(name)).toBe('"my.schema"."a""b"');
+	expect(displayQualified(name)).toBe('"my.schema"."a"b"');
 });

@@ -4,13 +4,8 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import {
-	parseColumnList,
-	parseIdentifier,
-	parseTableName,
-	quoteIdentifier,
-	quoteQualified,
-} from "../../../../src/workers/registrar/identifiers.ts";
+import { parseIdentifier, parseIdentifierList, parseTableName } from "../../../src/shared/identifiers.ts";
+import { quoteIdentifier, quoteQualified } from "../../../src/shared/sql-quoting.ts";
 
 describe("identifiers", () => {
 	it.each([
@@ -22,6 +17,11 @@ describe("identifiers", () => {
 		['"a""b"', 'a"b'],
 		['"a.b"', "a.b"],
 		['"ÄÖ"', "ÄÖ"],
+		["größe", "größe"],
+		["GRÖßE", "grÖße"],
+		["a$b", "a$b"],
+		["日本", "日本"],
+		["😀x", "😀x"],
 	])("reads %s as %s", (text, value) => {
 		expect(parseIdentifier(text)).toEqual({ ok: true, value });
 	});
@@ -31,6 +31,9 @@ describe("identifiers", () => {
 		['""', "Invalid zero-length delimited identifier"],
 		[" ", "Invalid unquoted identifier contains special characters:  "],
 		["foob@r", "Invalid unquoted identifier contains special characters: foob@r"],
+		["$a", "Invalid unquoted identifier contains special characters: $a"],
+		["a\0b", "Invalid unquoted identifier contains special characters: a\0b"],
+		['"a\0b"', "Invalid identifier with unescaped quote: a\\0b"],
 		["1a", "Invalid unquoted identifier contains special characters: 1a"],
 		['Foo"Bar"', 'Invalid unquoted identifier contains special characters: Foo"Bar"'],
 		['"', 'Invalid unquoted identifier contains special characters: "'],
@@ -60,8 +63,11 @@ describe("identifiers", () => {
 	});
 
 	it("splits a column list outside quotes, folds it and drops repetitions", () => {
-		expect(parseColumnList('id,Title,"a,b",id')).toEqual({ ok: true, value: ["id", "title", "a,b"] });
-		expect(parseColumnList("id,,title")).toEqual({ ok: false, message: "Invalid zero-length delimited identifier" });
+		expect(parseIdentifierList('id,Title,"a,b",id')).toEqual({ ok: true, value: ["id", "title", "a,b"] });
+		expect(parseIdentifierList("id,,title")).toEqual({
+			ok: false,
+			message: "Invalid zero-length delimited identifier",
+		});
 	});
 
 	it("reads back every name that it has quoted", () => {
@@ -73,7 +79,7 @@ describe("identifiers", () => {
 					fc.pre(!schema.includes("\0") && !name.includes("\0"));
 					expect(parseIdentifier(quoteIdentifier(name))).toEqual({ ok: true, value: name });
 					expect(parseTableName(quoteQualified({ schema, name }))).toEqual({ ok: true, value: { schema, name } });
-					expect(parseColumnList([schema, name].map(quoteIdentifier).join(","))).toEqual({
+					expect(parseIdentifierList([schema, name].map(quoteIdentifier).join(","))).toEqual({
 						ok: true,
 						value: [...new Set([schema, name])],
 					});
