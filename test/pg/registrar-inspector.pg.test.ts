@@ -104,6 +104,18 @@ describe.each(testServers())("the inspector on $name", (kind) => {
 		expect((await inspector.table(name))?.table.columns).toHaveLength(2);
 	});
 
+	it("names partitions that are foreign tables", async () => {
+		await database.sql(`
+			create foreign data wrapper nowhere;
+			create server elsewhere foreign data wrapper nowhere;
+			create table mixed (id int) partition by range (id);
+			create table here partition of mixed for values from (0) to (10);
+			create foreign table there partition of mixed for values from (10) to (20) server elsewhere`);
+		const found = await inspector.table({ schema: "public", name: "mixed" });
+		expect(found?.foreignPartitions).toEqual(["there"]);
+		expect((await inspector.table({ schema: "public", name: "cached" }))?.foreignPartitions).toEqual([]);
+	});
+
 	it("names the leaves of a partitioned table, however deep, and the server's facts", async () => {
 		await database.sql(`
 			create table root (id int) partition by range (id);

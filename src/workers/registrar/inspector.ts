@@ -13,6 +13,8 @@ import type { SqlSession } from "./database.ts";
 
 /** A table is looked up again after this long: an altered table is seen by the next request but few. */
 const CACHE_MS = 2_000;
+/** Tables in the cache, and descriptions that are shared: above this the dead ones are looked for and dropped. */
+const SWEEP_ABOVE = 256;
 
 /** A table, and what the shape's definition does not need. */
 export interface InspectedTable {
@@ -21,6 +23,8 @@ export interface InspectedTable {
 	readonly persistence: string;
 	/** Virtual generated columns (18): never published. */
 	readonly virtualColumns: readonly string[];
+	/** Partitions that are foreign tables: their changes are never streamed. */
+	readonly foreignPartitions: readonly string[];
 }
 
 export interface DatabaseFacts {
@@ -55,6 +59,13 @@ interface TypeRow {
 	readonly element: string;
 }
 
+interface LeafRow {
+	readonly oid: string;
+	readonly isForeign: boolean;
+	/** As `regclass` prints it. */
+	readonly name: string;
+}
+
 const COLUMNS_SQL = `
 	SELECT c.oid::int8 AS oid, c.relkind::text, c.relpersistence::text, a.attname::text, a.attnum, a.atttypid::int8,
 		a.atttypmod, a.attndims, a.attnotnull, a.attgenerated::text,
@@ -84,7 +95,8 @@ const TYPES_SQL = `
 	SELECT oid::int8, typname::text, typtype::text, typbasetype::int8, coalesce(element, 0)::int8 AS element FROM parts`;
 
 const LEAVES_SQL = `
-	SELECT p.relid::oid::int8 AS oid FROM pg_catalog.pg_partition_tree($1::oid::regclass) p
+	SELECT p.relid::oid::int8 AS oid, c.relkind = 'f' AS "isForeign", p.relid::regclass::text AS name
+	FROM pg_catalog.pg_partition_tree($1::oid::regclass) p
 	JOIN pg_catalog.pg_class c ON c.oid = p.relid
 	WHERE p.isleaf AND c.relkind <> 'p' ORDER BY 1`;
 
@@ -99,6 +111,8 @@ export class Inspector {
 	readonly #cache = new Map<string, { readonly until: number; readonly found: Promise<InspectedTable | null> }>();
 	/** One object for each distinct description, however often it is read: definitions share it. */
 	readonly #interned = new Map<string, WeakRef<TableInfo>>();
+	#sweepInternedAbove = SWEEP_ABOVE;
+	#sweepCacheAbove = SWEEP_ABOVE;
 	#facts: Promise<DatabaseFacts> | null = null;
 
 	constructor(session: SqlSession, now: () => number = () => performance.now()) {
@@ -116,6 +130,7 @@ export class Inspector {
 		if (cached !== undefined && cached.until > this.#now()) {
 			return cached.found;
 		}
+		this.#sweepCache();
 		const found = inspect(this.#session, name).then((inspected) => this.#shared(inspected));
 		this.#cache.set(key, { until: this.#now() + CACHE_MS, found });
 		const drop = (): void => {
@@ -159,7 +174,33 @@ export class Inspector {
 			return known;
 		}
 		this.#interned.set(key, new WeakRef(table));
+		if (this.#interned.size > this.#sweepInternedAbove) {
+			for (const [each, reference] of this.#interned) {
+				if (reference.deref() === undefined) {
+					this.#interned.delete(each);
+				}
+			}
+			this.#sweepInternedAbove = Math.max(SWEEP_ABOVE, 2 * this.#interned.size);
+		}
 		return table;
+	}
+
+	/** How much is remembered; for tests. */
+	get remembered(): { readonly tables: number; readonly descriptions: number } {
+		return { tables: this.#cache.size, descriptions: this.#interned.size };
+	}
+
+	#sweepCache(): void {
+		if (this.#cache.size <= this.#sweepCacheAbove) {
+			return;
+		}
+		const now = this.#now();
+		for (const [key, { until }] of this.#cache) {
+			if (until <= now) {
+				this.#cache.delete(key);
+			}
+		}
+		this.#sweepCacheAbove = Math.max(SWEEP_ABOVE, 2 * this.#cache.size);
 	}
 
 	#shared(inspected: InspectedTable | null): InspectedTable | null {
@@ -177,10 +218,11 @@ export async function inspect(session: SqlSession, name: QualifiedName): Promise
 	const oid = Number(first.oid);
 	const typeRows = await session.query<TypeRow>(TYPES_SQL, [[...new Set(rows.map((row) => row.atttypid))]]);
 	const types = new Map(typeRows.map((row) => [row.oid, row]));
-	const leaves = first.relkind === "p" ? await session.query<{ oid: string }>(LEAVES_SQL, [oid]) : [];
+	const leaves = first.relkind === "p" ? await session.query<LeafRow>(LEAVES_SQL, [oid]) : [];
 	return {
 		persistence: first.relpersistence,
 		virtualColumns: rows.filter((row) => row.attgenerated === "v").map((row) => row.attname),
+		foreignPartitions: leaves.filter((leaf) => leaf.isForeign).map((leaf) => leaf.name),
 		table: {
 			oid,
 			schema: name.schema,

@@ -23,6 +23,7 @@ import type {
 import { ShapeTable } from "../../shared/shape-table.ts";
 import { Catalogue, type StoredShape } from "./catalogue.ts";
 import { ConnectionTarget } from "./connection-target.ts";
+import { Continuity } from "./continuity.ts";
 import { type DataDirectoryLock, lockDataDirectory } from "./data-directory.ts";
 import { Database } from "./database.ts";
 import { Inspector } from "./inspector.ts";
@@ -59,6 +60,7 @@ interface Opened {
 	readonly inspector: Inspector;
 	readonly publication: Publication;
 	readonly snapshots: SnapshotPool;
+	readonly continuity: Continuity;
 	readonly announcer: SlotAnnouncer;
 	readonly shapes: Shapes;
 	readonly subsets: SubsetQueries;
@@ -142,7 +144,7 @@ export class Registrar implements RegistrarControl {
 		facts: LinkFacts,
 		receivedLsn: bigint | null = null,
 	): Promise<{ readonly startLsn: bigint; readonly purged: boolean }> {
-		const { catalogue, shapes, inspector, publication, reconciler } = this.#rooms;
+		const { catalogue, shapes, inspector, publication, reconciler, continuity } = this.#rooms;
 		const stored = catalogue.position();
 		const decision = decidePosition(stored, facts, receivedLsn);
 		if (decision.purge !== null) {
@@ -159,6 +161,7 @@ export class Registrar implements RegistrarControl {
 			}
 			inspector.clear();
 			publication.forgetAll();
+			continuity.reset();
 			// Durable before the position moves: a crash in between must not leave old shapes behind a new position.
 			await shapes.purge();
 		}
@@ -265,6 +268,7 @@ export class Registrar implements RegistrarControl {
 			signal,
 		});
 		const snapshots = new SnapshotPool(connectionString, config.chunkBytes, onFatal);
+		const continuity = new Continuity(database);
 		const announcer = new SlotAnnouncer(instanceId);
 		const lock = new StreamLock({
 			target,
@@ -286,6 +290,7 @@ export class Registrar implements RegistrarControl {
 			lanes: this.#lanes,
 			publication,
 			snapshots,
+			continuity,
 			catalogue,
 			slots: new Slots(),
 			requests: new ShapeRequests(inspector, whereParser),
@@ -320,6 +325,7 @@ export class Registrar implements RegistrarControl {
 			inspector,
 			publication,
 			snapshots,
+			continuity,
 			announcer,
 			shapes,
 			subsets,

@@ -11,6 +11,7 @@ import type { ShapeAssignment, SnapshotInfo } from "../../shared/shape-definitio
 import { type ShapeTable, SLOT_ACTIVE, SLOT_SNAPSHOTTING } from "../../shared/shape-table.ts";
 import { backoffMs, waitMs } from "./backoff.ts";
 import type { Catalogue } from "./catalogue.ts";
+import type { Continuity, Unseen } from "./continuity.ts";
 import type { LaneConnection, Lanes } from "./lanes.ts";
 import type { Publication } from "./publication.ts";
 import type { Shape } from "./shape-registry.ts";
@@ -33,6 +34,7 @@ export interface CreationRooms {
 	readonly lanes: Lanes;
 	readonly publication: Publication;
 	readonly snapshots: Snapshots;
+	readonly continuity: Continuity;
 	readonly catalogue: Catalogue;
 }
 
@@ -86,7 +88,8 @@ export class ShapeCreation {
 		connection: LaneConnection,
 		onReady: () => void,
 	): Promise<{ readonly chunks: number; readonly snapshot: SnapshotInfo }> {
-		const { table, announcer, snapshots } = this.#rooms;
+		const { table, announcer, snapshots, continuity } = this.#rooms;
+		let missing: readonly Unseen[] | null = [];
 		const deadline = performance.now() + RETAKE_BUDGET_MS;
 		for (let attempt = 0; ; attempt += 1) {
 			let taken: SnapshotInfo | null = null;
@@ -97,6 +100,10 @@ export class ShapeCreation {
 					definition: shape.definition,
 					signal: shape.abort.signal,
 					splice: async (snapshot) => {
+						missing = await continuity.missing(connection, snapshot);
+						if (missing === null || missing.length > 0) {
+							return "retake";
+						}
 						const verdict = await connection.control.spliceSnapshot(shape.slot, shape.generation, snapshot);
 						if (verdict === "spliced" && !shape.abort.signal.aborted) {
 							taken = snapshot;
@@ -123,12 +130,22 @@ export class ShapeCreation {
 			if (performance.now() >= deadline) {
 				throw new SluiceError("SLUICE_SNAPSHOT_FAILED", {
 					sqlState: null,
-					serverMessage: "Snapshot query took too long to start reading from the database",
+					serverMessage: retakenTooLong(missing),
 				});
 			}
 			await waitMs(backoffMs(attempt, RETAKE_BACKOFF, Math.random()), shape.abort.signal);
 		}
 	}
+}
+
+function retakenTooLong(missing: readonly Unseen[] | null): string {
+	if (missing === null || missing.length === 0) {
+		return "Snapshot query took too long to start reading from the database";
+	}
+	const named = missing.map(({ xid, pid }) =>
+		pid === null ? `transaction ${xid}` : `transaction ${xid} (pid ${pid})`,
+	);
+	return `Snapshot timed out while waiting for transactions that may wait for a synchronous standby: ${named.join(", ")}`;
 }
 
 export function assignmentOf(shape: Shape): ShapeAssignment {

@@ -59,6 +59,10 @@ export class ShapeRequests {
 		if (inspected === null) {
 			throw invalid("table", missingTable(name.value));
 		}
+		if (inspected.foreignPartitions.length > 0) {
+			this.#inspector.invalidate(name.value);
+			throw invalid("table", foreignPartitions(name.value, inspected.foreignPartitions));
+		}
 		const given = columns?.value ?? null;
 		try {
 			const selected = selectColumns(inspected, given, facts.serverVersion);
@@ -102,6 +106,10 @@ export class ShapeRequests {
 
 export function missingTable(name: QualifiedName): string {
 	return `Table ${displayQualified(name)} does not exist. If the table name contains capitals or special characters you must quote it.`;
+}
+
+function foreignPartitions(name: QualifiedName, partitions: readonly string[]): string {
+	return `Table ${displayQualified(name)} has partitions that are foreign tables, whose changes cannot be followed: ${partitions.join(", ")}`;
 }
 
 /** Names of the primary key's columns in key order; empty without one. */

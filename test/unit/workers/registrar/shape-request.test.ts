@@ -30,6 +30,7 @@ function check(change: Partial<ShapeRequest>, serverVersion = 150_000) {
 	const tables = new Map([
 		["items", ITEMS],
 		["keyless", KEYLESS],
+		["mixed", table({ name: "mixed", kind: "p", columns: [column("id")] })],
 	]);
 	const inspector = {
 		facts: async () => ({ serverVersion, caseFolding: "unicode" }),
@@ -40,7 +41,8 @@ function check(change: Partial<ShapeRequest>, serverVersion = 150_000) {
 }
 
 function inspected(found: TableInfo | undefined): InspectedTable | null {
-	return found === undefined ? null : { table: found, persistence: "p", virtualColumns: [] };
+	const foreignPartitions = found?.name === "mixed" ? ["there"] : [];
+	return found === undefined ? null : { table: found, persistence: "p", virtualColumns: [], foreignPartitions };
 }
 
 function request(change: Partial<ShapeRequest>): ShapeRequest {
@@ -81,6 +83,11 @@ describe("a request", () => {
 			{ table: "keyless", columns: "a" },
 			"columns",
 			"The list of columns must include all primary key columns, missing: b",
+		],
+		[
+			{ table: "mixed" },
+			"table",
+			'Table "public"."mixed" has partitions that are foreign tables, whose changes cannot be followed: there',
 		],
 		[{ columns: "id,tenant", where: "nope = 1" }, "where", "At location 0: unknown reference nope"],
 		[
