@@ -57,6 +57,11 @@ export function writeTransactionStamp(stamp: ByteWriter, xid: number, lsnHigh: n
 	stamp.bytes(OP_POSITION);
 }
 
+/** The member of `headers` that says which subset a row belongs to. */
+export function snapshotMarkHeader(mark: number): Buffer {
+	return Buffer.from(`,"snapshot_mark":${mark}`, "latin1");
+}
+
 /** The selection, keys and replica mode of a definition, whatever its `where`: shapes with one text share an encoder. */
 export function encoderIdentity(definition: ShapeDefinition): string {
 	const { table, selectedColumns, keyColumns, hasPrimaryKey, replica } = definition;
@@ -138,6 +143,17 @@ export class EntryEncoder {
 	appendSnapshotRow(out: ByteWriter, tuple: Tuple): void {
 		this.#appendOpen(out, tuple, WHOLE);
 		out.bytes(this.#insertHeaders);
+		out.bytes(ITEM_END);
+	}
+
+	/**
+	 * A row of a subset: as one of the initial snapshot, with a mark in its headers.
+	 * @param mark from {@link snapshotMarkHeader}
+	 */
+	appendSubsetRow(out: ByteWriter, tuple: Tuple, mark: Buffer): void {
+		this.#appendOpen(out, tuple, WHOLE);
+		out.bytes(this.#insertHeaders);
+		out.bytes(mark);
 		out.bytes(ITEM_END);
 	}
 

@@ -177,6 +177,16 @@ export const ERROR_TABLE = {
 		retry: "client",
 		remedy: "see `serverMessage`; the request can be repeated",
 	},
+	SLUICE_SUBSET_TOO_LARGE: {
+		message: "the rows of a subset are too many bytes for one response",
+		retry: "client",
+		remedy: "ask for fewer rows: a smaller `limit`, and the rest with `offset`",
+	},
+	SLUICE_SUBSETS_BUSY: {
+		message: "too many subset queries wait for their turn",
+		retry: "client",
+		remedy: "nothing: the request can be repeated. An index for the subsets' conditions makes each shorter",
+	},
 	SLUICE_TABLE_NOT_READY: {
 		message: "the table cannot be followed",
 		retry: "operator",

@@ -43,6 +43,8 @@ export const READ_GATHER_WORTH_BYTES = KIB;
 
 /** A lane syncs what it wrote and moves its durable LSN this often. */
 export const CHECKPOINT_INTERVAL_MS = 1_000;
+/** A long checkpoint is followed by a rest of a multiple of its duration (workers/lane/checkpoint-pacing.ts), up to this. */
+export const CHECKPOINT_REST_MAX_MS = 5_000;
 
 /** Budget for one batch that a lane reports as not processable now; starts anew at each wait for readiness. */
 export const BATCH_RETRY_BUDGET_MS = 10 * 60_000;
@@ -55,6 +57,18 @@ export const HTTP_THREADS_MAX = 64;
 
 /** Encoded entries that a lane holds before it writes them, even inside a batch. */
 export const LANE_BUFFER_BYTES_MAX = 32 * MIB;
+/** Encoded entries at which a group of batches is written, at the end of a batch. */
+export const LANE_GROUP_BYTES_MAX = LANE_BUFFER_BYTES_MAX / 2;
+/** Longest rest between two flushes (workers/lane/flush-pacing.ts): when nothing is queued, and when something is. */
+export const LANE_FLUSH_WAIT_MAX_MS = 50;
+export const LANE_FLUSH_WAIT_BUSY_MS = 250;
+/** What a lane's group may keep of main's window. */
+export const LANE_GROUP_WINDOW_FRACTION = 0.25;
+/** A log that the disk refuses to open for this long, other than for too many open files, costs its shape. */
+export const LOG_OPEN_PATIENCE_MS = 5_000;
+/** When a lane takes up an open transaction it tries to open the logs that failed so often, with this between. */
+export const LOG_OPEN_TRIES_MAX = 20;
+export const LOG_OPEN_RETRY_MS = 100;
 
 /** Files that a lane's checkpoint syncs at a time: some of the process's four file threads stay free for readers. */
 export const LANE_SYNC_CONCURRENCY = 2;
@@ -104,6 +118,15 @@ export const HTTP_OPEN_FILES_IDLE_MS = 2_000;
 /** SSE: a comment after this silence; end of the stream after this. */
 export const HTTP_SSE_KEEP_ALIVE_MS = 21_000;
 export const HTTP_SSE_LIFETIME_MS = 60_000;
+
+/** One subset response, which is made in memory; and all that an HTTP thread holds until their readers have taken them. */
+export const SUBSET_BYTES_MAX = 16 * MIB;
+export const HTTP_SUBSETS_BYTES_MAX = 128 * MIB;
+/** Subset queries that run at a time (the snapshot pool runs eight tasks: first data must not wait), and that wait. */
+export const SUBSET_QUERIES_MAX = 4;
+export const SUBSET_QUEUE_MAX = 256;
+/** Of one subset query. */
+export const SUBSET_QUERY_TIMEOUT_MS = 30_000;
 
 /** Longest `where` text, wrapped, that the parser takes. */
 export const WHERE_BYTES_MAX = 65_536;

@@ -9,6 +9,7 @@ import type { Config } from "./config.ts";
 import type { WireError } from "./errors.ts";
 import type { Fault } from "./fault-points.ts";
 import type { ShapeAssignment, SnapshotInfo } from "./shape-definition.ts";
+import type { SubsetRequest, SubsetResult } from "./subset-task.ts";
 
 // ---------------------------------------------------------------- main and a lane (raw port)
 
@@ -205,6 +206,13 @@ export interface RegistrarShapeControl {
 	 * makes another. Answers once readers see that. A shape that is no longer there is left alone.
 	 */
 	reportCorrupt(handle: string, generation: number): Promise<void>;
+	/**
+	 * Reads some rows of a shape from PostgreSQL, in one snapshot of its own. The transaction takes its snapshot after
+	 * the call, so what the caller has read of the log before is in it.
+	 * @throws SluiceError SLUICE_REQUEST_INVALID with errors under `subset` or `queryable_columns`, SLUICE_SHAPE_GONE,
+	 * SLUICE_SUBSET_TOO_LARGE, SLUICE_SUBSETS_BUSY, SLUICE_SNAPSHOT_FAILED
+	 */
+	querySubset(request: SubsetRequest): Promise<SubsetResult>;
 }
 
 // ---------------------------------------------------------------- main and the registrar

@@ -85,6 +85,21 @@ export function slowStart(): Failure {
 	return unavailable(message, 10, "resolve-timeout", true);
 }
 
+/** Subset responses that their readers have not taken fill the thread's budget. */
+export function subsetsExceeded(): Failure {
+	return unavailable("Too many subset responses wait for their readers, please retry", 5, "subset-budget", true);
+}
+
+/** The registrar did not answer in time. */
+export function slowSubset(): Failure {
+	return unavailable("The subset query waited too long for its turn, please retry", 10, "subset-timeout", true);
+}
+
+function tooLarge(bytesMax: unknown): Failure {
+	const message = `the rows are more than ${String(bytesMax)} bytes: ask for fewer with a smaller limit`;
+	return { ...invalidRequest({ subset: { limit: [message] } }), reason: "subset-too-large" };
+}
+
 /** @param renameFields applied to messages about the definition */
 export function describeError(
 	error: unknown,
@@ -101,6 +116,10 @@ export function describeError(
 			return unavailable(ERROR_TABLE.SLUICE_DATABASE_UNAVAILABLE.message, 1, error.code, false);
 		case "SLUICE_SNAPSHOT_FAILED":
 			return unavailable(serverMessage(error, "Unable to create initial snapshot"), 10, error.code, true);
+		case "SLUICE_SUBSET_TOO_LARGE":
+			return tooLarge(error.context["bytesMax"]);
+		case "SLUICE_SUBSETS_BUSY":
+			return unavailable("Too many subset queries wait for their turn, please retry", 5, error.code, true);
 		case "SLUICE_TABLE_NOT_READY":
 			return unavailable(serverMessage(error, "The table cannot be followed"), 10, error.code, true);
 		case "SLUICE_SHAPES_EXHAUSTED":

@@ -13,6 +13,7 @@ import {
 	HTTP_INITIAL_REQUESTS_MAX,
 	HTTP_SSE_KEEP_ALIVE_MS,
 	HTTP_SSE_LIFETIME_MS,
+	HTTP_SUBSETS_BYTES_MAX,
 } from "../../shared/limits.ts";
 import type { Logger } from "../../shared/logging.ts";
 import {
@@ -54,6 +55,8 @@ export interface HttpThreadOptions {
 	/** Bytes of request bodies in this thread, and the limits of one of them. */
 	readonly bodiesBytesMax?: number;
 	readonly bodyLimits?: BodyLimits;
+	/** Bytes of subset responses that their readers have not taken, in this thread. */
+	readonly subsetsBytesMax?: number;
 	/** Of this thread; derived from the process's limit of open files when absent. */
 	readonly connectionsMax?: number;
 	readonly eventTimes?: EventTimes;
@@ -87,6 +90,7 @@ export class HttpThread implements HttpControl {
 			...(options.resolveWaitMs === undefined ? {} : { resolveWaitMs: options.resolveWaitMs }),
 		};
 		const bodies = new BodyBudget(options.bodiesBytesMax ?? HTTP_BODIES_BYTES_MAX);
+		const subsetBodies = new BodyBudget(options.subsetsBytesMax ?? HTTP_SUBSETS_BYTES_MAX);
 		this.#measures = { counters, admission, waiters, reader, bodies };
 		this.#api = new ApiServer({
 			shape: {
@@ -95,6 +99,7 @@ export class HttpThread implements HttpControl {
 				admission,
 				admissionLimits: limits,
 				bodies,
+				subsetBodies,
 				bodyLimits: options.bodyLimits ?? BODY_LIMITS,
 				resolver: new ShapeResolver({ directory, levels, table, ...waits }),
 				reader,

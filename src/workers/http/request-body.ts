@@ -9,6 +9,7 @@ import type { IncomingMessage } from "node:http";
 import { HTTP_BODY_BYTES_MAX, HTTP_BODY_DRAIN_MS, HTTP_BODY_WAIT_MS } from "../../shared/limits.ts";
 import type { BodyLease } from "./body-budget.ts";
 import { badRequest, bodiesExceeded, type Failure } from "./failures.ts";
+import { parseJsonText } from "./json-text.ts";
 
 export interface BodyRefusal {
 	readonly ok: false;
@@ -17,7 +18,7 @@ export interface BodyRefusal {
 	readonly endsConnection: boolean;
 }
 
-/** The subset keys of a body, as JSON gave them. */
+/** The subset keys of a body, numbers as the text they were written in. */
 export type BodySubset = Readonly<Record<string, unknown>>;
 
 /** `subset` null: the body asks for none. */
@@ -189,9 +190,9 @@ export function parseRequestBody(bytes: Buffer): BodyResult {
 	}
 	let value: unknown;
 	try {
-		value = JSON.parse(bytes.toString("utf8"));
+		value = parseJsonText(bytes.toString("utf8"));
 	} catch (error) {
-		// The message of JSON.parse quotes the text: only the kind of error goes back.
+		// The parser's message quotes the text: only the kind of error goes back.
 		const details = error instanceof SyntaxError ? "the body is not valid JSON" : "the body cannot be decoded";
 		return refused({ error: "Invalid JSON in request body", details });
 	}

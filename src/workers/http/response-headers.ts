@@ -82,6 +82,22 @@ export function shapeAnswerHeaders(facts: ShapeAnswerFacts, lifetimes: CacheLife
 	};
 }
 
+/** Of a subset's 200: never revalidated, never up to date. @param schema null leaves it out (live) */
+export function subsetAnswerHeaders(facts: {
+	readonly handle: string;
+	readonly offset: string;
+	readonly schema: string | null;
+}): Headers {
+	return {
+		"content-type": CONTENT_TYPE_JSON,
+		"cache-control": "no-cache",
+		"electric-snapshot": "true",
+		"electric-handle": facts.handle,
+		"electric-offset": facts.offset,
+		...(facts.schema === null ? {} : { "electric-schema": facts.schema }),
+	};
+}
+
 /** Of a 409. @param handle of the shape that takes the place of the one asked for, or null */
 export function refetchHeaders(method: string, handle: string | null, lifetimes: CacheLifetimes): Headers {
 	const facts: CacheFacts = {

@@ -32,12 +32,13 @@ import type { Query } from "./query.ts";
 import { planRead, type ReadPlan } from "./read-plan.ts";
 import { type BodyLimits, type BodyResult, readRequestBody } from "./request-body.ts";
 import { refetchHeaders } from "./response-headers.ts";
-import type { ShapeAnswers } from "./shape-answers.ts";
+import type { AnswerTarget, ShapeAnswers } from "./shape-answers.ts";
 import type { Resolution, ShapeResolver } from "./shape-resolver.ts";
 import { type ShapeView, viewShape } from "./shape-view.ts";
+import { answerSubset, type SubsetAnswerRooms } from "./subset-answer.ts";
 import type { SlotWaiters, Waiter } from "./waiters.ts";
 
-export interface ShapeRequestRooms {
+export interface ShapeRequestRooms extends SubsetAnswerRooms {
 	readonly config: Config;
 	readonly table: ShapeTable;
 	readonly admission: Admission;
@@ -49,7 +50,7 @@ export interface ShapeRequestRooms {
 	readonly waiters: SlotWaiters;
 	readonly answers: ShapeAnswers;
 	readonly eventTimes: EventTimes;
-	readonly registrar: Pick<RegistrarShapeControl, "reportCorrupt">;
+	readonly registrar: Pick<RegistrarShapeControl, "reportCorrupt" | "querySubset">;
 	readonly logger: Logger;
 }
 
@@ -71,7 +72,7 @@ export async function serveShape(rooms: ShapeRequestRooms, exchange: Exchange, q
 			exchange.fail(body.failure);
 			return;
 		}
-		const checked = checkReadRequest(query, body.subset !== null);
+		const checked = checkReadRequest(query, body.subset);
 		if (!checked.ok) {
 			exchange.fail(invalidRequest(checked.errors));
 			return;
@@ -130,8 +131,24 @@ async function answerResolution(
 			return;
 		case "shape":
 			permit.become("existing");
-			await new ShapeReading(rooms, exchange, { parameters, shape: resolution.shape }).run();
+			await answerShape(rooms, { exchange, parameters, shape: resolution.shape });
 	}
+}
+
+async function answerShape(rooms: ShapeRequestRooms, target: AnswerTarget): Promise<void> {
+	const { exchange, parameters, shape } = target;
+	if (parameters.subset === null) {
+		await new ShapeReading(rooms, exchange, { parameters, shape }).run();
+		return;
+	}
+	if ((await answerSubset(rooms, target, parameters.subset)) === "gone") {
+		answerGone(rooms, exchange);
+	}
+}
+
+/** No successor is known here: the client's next request finds it. */
+function answerGone(rooms: ShapeRequestRooms, exchange: Exchange): void {
+	exchange.send(409, refetchHeaders(exchange.method, null, rooms.config), REFETCH_BODY);
 }
 
 /** The loop: look, decide, answer or wait for news. */
@@ -196,7 +213,7 @@ class ShapeReading {
 		const target = { exchange: this.#exchange, parameters: this.#parameters, shape: this.#shape };
 		switch (plan.kind) {
 			case "gone":
-				this.#answerGone();
+				answerGone(this.#rooms, this.#exchange);
 				return true;
 			case "now":
 				answers.now(target, plan);
@@ -261,14 +278,14 @@ class ShapeReading {
 			await answer();
 		} catch (error) {
 			if (viewShape(this.#rooms.table, this.#shape).gone && !this.#exchange.response.headersSent) {
-				this.#answerGone();
+				answerGone(this.#rooms, this.#exchange);
 				return true;
 			}
 			const failure = diskError(error, "read");
 			if (!(await this.#reportedCorrupt(failure)) || this.#exchange.response.headersSent) {
 				throw failure;
 			}
-			this.#answerGone();
+			answerGone(this.#rooms, this.#exchange);
 		}
 		return true;
 	}
@@ -288,11 +305,5 @@ class ShapeReading {
 			logger.warn({ err, handle }, "the registrar could not be told of a damaged log");
 			return false;
 		}
-	}
-
-	/** No successor is known here: the client's next request finds it. */
-	#answerGone(): void {
-		const { config } = this.#rooms;
-		this.#exchange.send(409, refetchHeaders(this.#exchange.method, null, config), REFETCH_BODY);
 	}
 }

@@ -9,6 +9,7 @@ import { HTTP_READINESS_WAIT_MS, HTTP_RESOLVE_WAIT_MS } from "../../shared/limit
 import type { ResolvedShape, ShapeRequest } from "../../shared/messages.ts";
 import type { ShapeTable } from "../../shared/shape-table.ts";
 import type { AdmissionKind, Permit } from "./admission.ts";
+import { before, TIMED_OUT } from "./deadline.ts";
 import { type Failure, notReady, slowStart } from "./failures.ts";
 import type { LevelWatch } from "./level-watch.ts";
 import type { ReadParameters } from "./parameters.ts";
@@ -132,23 +133,4 @@ function withHandle(shape: ResolvedShape, handle: string | null): Resolution {
 	return handle === null || handle === shape.handle
 		? { kind: "shape", shape }
 		: { kind: "redirect", handle: shape.handle };
-}
-
-const TIMED_OUT = Symbol("timed out");
-
-/** The call's outcome, or TIMED_OUT after `timeoutMs`; the call itself goes on and fills the directory. */
-function before<T>(call: Promise<T>, timeoutMs: number): Promise<T | typeof TIMED_OUT> {
-	return new Promise((resolve, reject) => {
-		const timer = setTimeout(() => resolve(TIMED_OUT), Math.max(0, timeoutMs));
-		call.then(
-			(value) => {
-				clearTimeout(timer);
-				resolve(value);
-			},
-			(error: unknown) => {
-				clearTimeout(timer);
-				reject(error);
-			},
-		);
-	});
 }

@@ -12,9 +12,8 @@ import {
 	SUBSET_QUERY_TIMEOUT_MS,
 	SUBSET_QUEUE_MAX,
 } from "../../shared/limits.ts";
-import type { SubsetRequest, SubsetResult } from "../../shared/messages.ts";
 import type { ColumnInfo, ShapeDefinition } from "../../shared/shape-definition.ts";
-import type { SubsetQuery } from "../../shared/subset-task.ts";
+import type { SubsetQuery, SubsetRequest, SubsetResult } from "../../shared/subset-task.ts";
 import type { CaseFolding } from "../../shared/where-tree.ts";
 import { keyColumnsOf, type WhereParser } from "./shape-request.ts";
 import type { SubsetSource } from "./snapshots.ts";

@@ -9,17 +9,19 @@ import {
 } from "../../../../src/workers/http/parameters.ts";
 import { decodeQuery } from "../../../../src/workers/http/query.ts";
 
+const ORDER_REQUIRED = "order_by is required when limit or offset is present";
+
 function parsed(raw: string) {
 	return decodeQuery(raw) ?? new Map<string, string>();
 }
 
 function errorsOf(raw: string): FieldErrors | null {
-	const checked = checkReadRequest(parsed(raw), false);
+	const checked = checkReadRequest(parsed(raw), null);
 	return checked.ok ? null : checked.errors;
 }
 
 function accepted(raw: string) {
-	const checked = checkReadRequest(parsed(raw), false);
+	const checked = checkReadRequest(parsed(raw), null);
 	if (!checked.ok) {
 		throw new Error(JSON.stringify(checked.errors));
 	}
@@ -70,7 +72,27 @@ describe("what is refused", () => {
 				columns: ["The following columns are not found on the table: secret"],
 			},
 		],
-		["table=items&offset=-1&subset__where_expr=1", { subset: ["Subset snapshots are not supported yet"] }],
+		["table=items&offset=-1&subset__limit=1", { subset: { order_by: [ORDER_REQUIRED] } }],
+		["table=items&offset=-1&subset__offset=0", { subset: { order_by: [ORDER_REQUIRED] } }],
+		["table=items&offset=-1&subset__order_by=id&subset__limit=0", { subset: { limit: ["must be greater than 0"] } }],
+		["table=items&offset=-1&subset__order_by=id&subset__limit=-1", { subset: { limit: ["must be greater than 0"] } }],
+		["table=items&offset=-1&subset__order_by=id&subset__limit=1e2", { subset: { limit: ["is invalid"] } }],
+		[
+			"table=items&offset=-1&subset__order_by=id&subset__limit=99999999999999999999&subset__offset=x",
+			{ subset: { limit: ["is invalid"], offset: ["is invalid"] } },
+		],
+		[
+			"table=items&offset=-1&subset__order_by=id&subset__offset=-1",
+			{ subset: { offset: ["must be greater than or equal to 0"] } },
+		],
+		["table=items&offset=-1&subset__params={", { subset: { params: ["params must be valid JSON"] } }],
+		["table=items&offset=-1&subset__params=[1]", { subset: { params: ["params must be a JSON object"] } }],
+		["table=items&offset=-1&subset__params[1]=a", { subset: { params: ["params must be a JSON object"] } }],
+		[
+			`table=items&offset=-1&subset__params=${encodeURIComponent('{"1":null}')}`,
+			{ subset: { params: ["params must be text, numbers or booleans"] } },
+		],
+		["table=items&offset=-1&subset__where=a%00", { subset: { where: ["is invalid"] } }],
 	])("%s gives %o", (raw, errors) => {
 		expect(errorsOf(raw)).toEqual(errors);
 	});
@@ -79,6 +101,41 @@ describe("what is refused", () => {
 		expect(errorsOf("replica=none&offset=zzz&live=true")).toEqual({ replica: ["is invalid"] });
 		expect(errorsOf("offset=zzz&live=true")).toEqual({ offset: ["has invalid format"] });
 		expect(errorsOf("offset=-1&live=true")).toEqual({ live: ["can't be true when offset == -1"] });
+	});
+});
+
+describe("a subset", () => {
+	test("is what the query says, with a body's subset over it, numbers as they were written", () => {
+		const raw = `table=t&offset=now&subset__where=${encodeURIComponent("id > $1")}&subset__order_by=id&subset__limit=5&subset__params=${encodeURIComponent('{"1":9007199254740993,"2":true,"3":"x"}')}`;
+		expect(accepted(raw).subset).toEqual({
+			where: "id > $1",
+			params: { 1: "9007199254740993", 2: "true", 3: "x" },
+			orderBy: "id",
+			limit: 5,
+			offset: null,
+		});
+		const merged = checkReadRequest(parsed(raw), { limit: "7", offset: "0", params: { 1: "a" } });
+		expect(merged.ok && merged.value.subset).toEqual({
+			where: "id > $1",
+			params: { 1: "a" },
+			orderBy: "id",
+			limit: 7,
+			offset: 0,
+		});
+	});
+
+	test("is asked for by any of its keys, and by an empty body of one", () => {
+		expect(accepted("table=t&offset=-1").subset).toBeNull();
+		const nothing = { where: null, params: {}, orderBy: null, limit: null, offset: null };
+		expect(accepted("table=t&offset=-1&subset__where_expr=1").subset).toEqual(nothing);
+		expect(accepted("table=t&offset=-1&subset__limit=").subset).toEqual(nothing);
+		const byBody = checkReadRequest(parsed("table=t&offset=-1"), {});
+		expect(byBody.ok && byBody.value.subset).toEqual(nothing);
+	});
+
+	test("may name the queryable columns only", () => {
+		expect(accepted('table=t&offset=-1&queryable_columns=id,"Name"').queryableColumns).toEqual(["id", "Name"]);
+		expect(accepted("table=t&offset=-1").queryableColumns).toBeNull();
 	});
 });
 

@@ -344,17 +344,6 @@ test("a POST without a body is an ordinary read that no cache may keep", async (
 	}
 });
 
-test("subset parameters are refused clearly, in the query and in a body", async () => {
-	await using stand = await HttpStand.start();
-	items(stand);
-	const inQuery = await stand.get(query({ table: "items", offset: "-1", subset__limit: "1" }));
-	const inBody = await stand.send("POST", query({ table: "items", offset: "-1" }), { body: '{"where":"true"}' });
-	for (const answer of [inQuery, inBody]) {
-		expect(answer.status).toBe(400);
-		expect(JSON.parse(answer.text).errors).toEqual({ subset: ["Subset snapshots are not supported yet"] });
-	}
-});
-
 test("bodies that are not a JSON object, or too large, are refused", async () => {
 	await using stand = await HttpStand.start();
 	items(stand);

@@ -4,8 +4,8 @@
 
 import { beforeAll, describe, expect, it } from "vitest";
 import { SluiceError } from "../../../../src/shared/errors.ts";
-import type { SubsetRequest } from "../../../../src/shared/messages.ts";
 import type { ShapeDefinition } from "../../../../src/shared/shape-definition.ts";
+import type { SubsetRequest } from "../../../../src/shared/subset-task.ts";
 import { checkSubset, SubsetQueries, Turns } from "../../../../src/workers/registrar/subset-query.ts";
 import { loadWhereParser, type WhereParser } from "../../../../src/workers/where/where-parser.ts";
 import { column, table } from "./descriptions.ts";

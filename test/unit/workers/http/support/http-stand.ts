@@ -24,10 +24,21 @@ import {
 	slotsChannelName,
 } from "../../../../../src/shared/messages.ts";
 import { LEVEL_ACTIVE, ShapeTable, SLOT_REMOVED } from "../../../../../src/shared/shape-table.ts";
+import type { SubsetRequest, SubsetResult } from "../../../../../src/shared/subset-task.ts";
 import { HttpThread, type HttpThreadOptions } from "../../../../../src/workers/http/http-thread.ts";
 import { ShapeFiles } from "./shape-files.ts";
 
 export const SCHEMA = '{"id":{"type":"int4","pk_index":0,"not_null":true},"title":{"type":"text"}}';
+
+export const SUBSET =
+	'{"metadata":{"xmin":"731","xmax":"731","xip_list":[],"database_lsn":"26801112","snapshot_mark":7},"data":[]}';
+
+export function sharedText(text: string): SharedArrayBuffer {
+	const bytes = Buffer.from(text);
+	const shared = new SharedArrayBuffer(bytes.length);
+	new Uint8Array(shared).set(bytes);
+	return shared;
+}
 
 export interface Answer {
 	readonly status: number;
@@ -48,6 +59,7 @@ export interface StandOptions {
 			| "logger"
 			| "readinessWaitMs"
 			| "resolveWaitMs"
+			| "subsetsBytesMax"
 		>
 	>;
 	readonly servesAdmin?: boolean;
@@ -87,6 +99,14 @@ export class FakeRegistrar implements RegistrarShapeControl {
 	}): Promise<void> {
 		this.deleted.push(given);
 		await this.onDelete();
+	}
+
+	readonly subsets: SubsetRequest[] = [];
+	onSubset: (request: SubsetRequest) => Promise<SubsetResult> = async () => ({ body: sharedText(SUBSET) });
+
+	async querySubset(request: SubsetRequest): Promise<SubsetResult> {
+		this.subsets.push(request);
+		return this.onSubset(request);
 	}
 
 	async reportCorrupt(handle: string, generation: number): Promise<void> {
