@@ -1,13 +1,14 @@
 /**
  * The seam between the lane and the log room: one shape's log, and the store that writes all of a lane's logs.
- * Plain types; no state. Implemented by workers/log, called by workers/lane. The order of calls in a batch:
- * `append` and `seal` as the stream says, `flush` for each log touched, then `commit` for each, or `rollback`.
+ * Plain types; no state. Implemented by workers/log, called by workers/lane. The order of calls in a group
+ * of batches: `append` and `seal` as the stream says, `flush` for each log touched, then `commit` for each, or
+ * `rollback`.
  */
 
 import type { ByteWriter } from "./byte-writer.ts";
 import type { LogState } from "./shape-table.ts";
 
-/** Where the entries of a batch are encoded. One entry may be appended to several logs. */
+/** Where the entries of a group are encoded. One entry may be appended to several logs. */
 export interface EntrySpace {
 	readonly bytes: ByteWriter;
 	/** Memory in use, bookkeeping included. */
@@ -55,6 +56,12 @@ export interface SyncTask {
 	readonly syncsDirectory: boolean;
 }
 
+/**
+ * How a sync ended that did not fail. "postponed": a file could not be opened now, so nothing is lost; what was
+ * taken is unsynced again.
+ */
+export type SyncOutcome = "synced" | "postponed";
+
 /** Whether a snapshot holds a transaction. */
 export type IsHeld = (commitLsn: bigint, xid: number) => boolean;
 
@@ -69,11 +76,11 @@ export interface LogStore {
 	open(directory: string, rules: RecoveryRules): LaneLog;
 	/** Writes what was appended. @throws SluiceError `SLUICE_DISK_FULL`, `SLUICE_DISK_FAILED`, `SLUICE_LOG_CORRUPT` */
 	flush(log: LaneLog): void;
-	/** The batch is written for all logs: no way back to before it. */
+	/** The group is written for all logs: no way back to before it. */
 	commit(log: LaneLog): void;
-	/** Undoes what the batch did to the log. */
+	/** Undoes what the group did to the log. */
 	rollback(log: LaneLog): void;
-	/** Between batches: the entries of the open transaction do not exist, it will be sent again. */
+	/** Between groups: the entries of the open transaction do not exist, it will be sent again. */
 	discardOpen(log: LaneLog): void;
 	/** Forgets the entries of the space; all logs must be flushed or rolled back. */
 	clearSpace(): void;
@@ -83,10 +90,10 @@ export interface LogStore {
 	 */
 	removeHeld(log: LaneLog, belowLsn: bigint, isHeld: IsHeld): boolean;
 	takeSync(log: LaneLog): SyncTask;
-	/** @throws the system's error: the log cannot be trusted any more */
-	runSync(task: SyncTask): Promise<void>;
-	/** Syncs all files of a log that is not open here. */
-	syncWhole(directory: string): Promise<void>;
+	/** @throws the system's error of a sync that failed: the log cannot be trusted any more */
+	runSync(task: SyncTask): Promise<SyncOutcome>;
+	/** Syncs all files of a log that is not open here. @throws as `runSync` */
+	syncWhole(directory: string): Promise<SyncOutcome>;
 	/** Closes the log's files. */
 	release(log: LaneLog): void;
 	releaseAll(): void;

@@ -185,7 +185,7 @@ function tableWithShapes(): ShapeTable {
 async function restore(lane: LaneFixture): Promise<void> {
 	await lane.control.restore(SHAPES.map((options, slot) => lane.assignment(slot, options, EMPTY_SNAPSHOT)));
 	for (const slot of SHAPES.keys()) {
-		await lane.control.openShape(slot);
+		await lane.open(slot);
 	}
 }
 

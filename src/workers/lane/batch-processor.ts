@@ -1,8 +1,8 @@
 /**
  * Batches to log entries: walks the frames, finds the shapes, has their entries encoded, written and published.
- * Owns what is between two batches (position in the stream, open transaction) and guarantees that a batch is
- * processed wholly or not at all. The hot path of Sluice: nothing is allocated for a row that matches nothing.
- * Called by the lane's shell, one batch after the other.
+ * Owns what is between two batches (position in the stream, open transaction) and guarantees that a group of
+ * batches (any number that are taken before a flush) is processed wholly or not at all. The hot path of Sluice:
+ * nothing is allocated for a row that matches nothing. Called by the lane's shell, one batch after the other.
  */
 
 import { invariant, must } from "../../shared/assert.ts";
@@ -10,7 +10,6 @@ import {
 	BATCH_HEADER_BYTES,
 	type BatchHeader,
 	FRAME_LENGTH_BYTES,
-	readBatchHeader,
 	TAG_BEGIN,
 	TAG_COMMIT,
 	TAG_DELETE,
@@ -31,7 +30,7 @@ import type { Logger } from "../../shared/logging.ts";
 import type { MatchSink, ShapeMatcher } from "../../shared/matching.ts";
 import type { LaneResume } from "../../shared/messages.ts";
 import { opOfChange } from "../../shared/offset.ts";
-import { INVALIDATED_CORRUPT, INVALIDATED_QUARANTINE } from "../../shared/shape-table.ts";
+import { INVALIDATED_CORRUPT, INVALIDATED_QUARANTINE, NO_SLOT } from "../../shared/shape-table.ts";
 import type { Tuple } from "../../shared/tuple.ts";
 import { ADMIT, admit, PRESENT } from "./admission.ts";
 import { DELETE, decideChange, INSERT, NOTHING, UPDATE } from "./change-decision.ts";
@@ -42,6 +41,7 @@ import { RelationBook, type RelationEntry } from "./relation-book.ts";
 import type { ShapeBook } from "./shape-book.ts";
 import { NO_EPOCH, StreamPosition } from "./stream-position.ts";
 import { StructuralChanges } from "./structural-changes.ts";
+import { WriteGroup } from "./write-group.ts";
 
 export interface BatchProcessorOptions {
 	readonly book: ShapeBook;
@@ -53,13 +53,21 @@ export interface BatchProcessorOptions {
 	readonly log: Logger;
 }
 
-/** What a batch has moved. */
-export interface ProcessedBatch {
+/** What a group of batches has moved. */
+export interface ProcessedGroup {
+	/** Of its last batch. */
+	readonly sequence: number;
 	readonly streamEpoch: number;
-	/** Commit LSN of the last transaction that is complete, null when the batch completed none. */
+	/** Commit LSN of the last transaction that is complete, null when the group completed none. */
 	readonly committedLsn: bigint | null;
 	/** End LSN of that commit. */
 	readonly committedEndLsn: bigint | null;
+}
+
+/** Where a group began. */
+interface GroupStart {
+	readonly header: BatchHeader;
+	readonly openShapes: readonly LaneShape[];
 }
 
 export class BatchProcessor {
@@ -76,10 +84,16 @@ export class BatchProcessor {
 	readonly #begin: BeginMessage = { finalLsnHigh: 0, finalLsnLow: 0, xid: 0 };
 	readonly #stamp = new ByteWriter(128);
 	#stampSerial = -1;
-	#batchSerial = 0;
 	#processedSequence = 0;
 	#changeSerial = 0;
-	#touched: LaneShape[] = [];
+	readonly #group: WriteGroup;
+	/** Null between two groups. */
+	#start: GroupStart | null = null;
+	#lastHeader: BatchHeader | null = null;
+	/** Of the last commit in the group; 0n when it holds none. */
+	#committedEndLsn = 0n;
+	/** From before this lane's life: parts of it are in the logs. */
+	#keptTransaction: LaneResume["openTransaction"];
 	/** The change at hand. */
 	#relation: RelationEntry | null = null;
 	#op = 0;
@@ -90,43 +104,112 @@ export class BatchProcessor {
 
 	constructor(options: BatchProcessorOptions) {
 		this.#options = options;
+		this.#group = new WriteGroup(options.book, options.store, options.log);
+		this.#keptTransaction = options.openTransaction;
 		this.structure = new StructuralChanges(options.book, options.matcher, this.relations, this.position);
 		this.#sink = (slot, inOld, inNew) => this.#onMatch(slot, inOld, inNew);
 	}
 
+	/** Batches were taken that are not written yet. */
+	get isHolding(): boolean {
+		return this.#start !== null;
+	}
+
+	/** Some log waits for {@link flush}. */
+	get hasWork(): boolean {
+		return this.#group.hasWork;
+	}
+
+	/** Memory of the group's entries. */
+	get heldBytes(): number {
+		return this.#group.heldBytes;
+	}
+
+	/** The batch is of another stream than the group: the group has to be written before it is taken. */
+	startsAnew(header: BatchHeader): boolean {
+		return header.streamEpoch !== this.position.epoch;
+	}
+
 	/**
-	 * Processes the batch at `byteOffset` of `buffer` (which `view` shows, too). When it throws, everything is as
-	 * before, except for shapes that were invalidated.
+	 * Takes the batch at `byteOffset` of `buffer` (which `view` shows, too) into the group. When it throws,
+	 * everything is as before the group, except for shapes that were invalidated.
 	 * @throws SluiceError `SLUICE_DISK_FULL`, `SLUICE_DISK_FAILED`, `SLUICE_TUPLE_MALFORMED`
 	 */
-	process(buffer: Buffer, view: DataView, byteOffset: number): ProcessedBatch {
-		const header = readBatchHeader(view, byteOffset);
+	take(header: BatchHeader, buffer: Buffer, view: DataView, byteOffset: number): void {
+		invariant(this.#start === null || !this.startsAnew(header), "a group of batches of two streams");
 		this.#enter(header);
-		const openBefore = this.openShapes.shapes.slice();
-		this.#batchSerial += 1;
-		try {
-			this.#walk(buffer, view, byteOffset + BATCH_HEADER_BYTES, header);
-			this.#flush();
-		} catch (error) {
-			this.#giveUp(header, openBefore);
-			throw diskError(error, "batch");
+		this.#start ??= { header, openShapes: this.openShapes.shapes.slice() };
+		this.#lastHeader = header;
+		this.#try(() => this.#walk(buffer, view, byteOffset + BATCH_HEADER_BYTES, header));
+		if (header.lastCommitEndLsn !== 0n) {
+			this.#committedEndLsn = header.lastCommitEndLsn;
 		}
-		this.#processedSequence = header.sequence;
-		this.#publish();
+		this.#options.book.workOn(NO_SLOT);
+	}
+
+	/**
+	 * Writes what the group holds and shows it to readers. When it throws, everything is as before the group,
+	 * except for shapes that were invalidated.
+	 * @throws SluiceError `SLUICE_DISK_FULL`, `SLUICE_DISK_FAILED`
+	 */
+	flush(): ProcessedGroup {
+		const last = must(this.#lastHeader, "flushing without a batch");
+		this.#try(() => this.#write());
+		this.#group.publish();
+		this.#processedSequence = last.sequence;
 		const { position } = this;
-		const hasCommit = header.lastCommitEndLsn !== 0n;
+		const endLsn = this.#committedEndLsn;
+		this.#endGroup();
 		return {
-			streamEpoch: header.streamEpoch,
-			committedLsn: hasCommit ? (BigInt(position.committedHigh) << 32n) | BigInt(position.committedLow) : null,
-			committedEndLsn: hasCommit ? header.lastCommitEndLsn : null,
+			sequence: last.sequence,
+			streamEpoch: last.streamEpoch,
+			committedLsn: endLsn === 0n ? null : (BigInt(position.committedHigh) << 32n) | BigInt(position.committedLow),
+			committedEndLsn: endLsn === 0n ? null : endLsn,
 		};
+	}
+
+	/** Takes the group back: everything is as before it. */
+	abandon(): void {
+		if (this.#start !== null) {
+			this.#giveUp(this.#start);
+		}
+	}
+
+	/** There is a gap in the stream: what is held, and what is remembered of transactions, is of another history. */
+	forget(): void {
+		this.abandon();
+		this.#keptTransaction = null;
+		this.position.forget();
+		this.relations.forgetTransactions();
+	}
+
+	#try(work: () => void): void {
+		try {
+			work();
+		} catch (error) {
+			const start = must(this.#start, "work outside a group");
+			this.#giveUp(start);
+			const mapped = diskError(error, "batch");
+			if (mapped instanceof SluiceError) {
+				// Otherwise this thread ends, and main looks at what it was working on.
+				this.#options.book.workOn(NO_SLOT);
+			}
+			throw mapped;
+		}
+	}
+
+	#endGroup(): void {
+		this.#start = null;
+		this.#lastHeader = null;
+		this.#committedEndLsn = 0n;
+		this.#options.book.workOn(NO_SLOT);
 	}
 
 	/** A new epoch sends the open transaction again, from its start: what there is of it goes. */
 	#enter(header: BatchHeader): void {
 		const { position } = this;
 		if (header.streamEpoch !== position.epoch) {
-			const kept = this.#options.openTransaction;
+			const kept = this.#keptTransaction;
 			const goesOn =
 				position.epoch === NO_EPOCH && header.startsInside && kept !== null && kept.finalLsn === header.openFinalLsn;
 			if (!goesOn) {
@@ -137,6 +220,7 @@ export class BatchProcessor {
 				}
 				this.openShapes.replace([]);
 			}
+			this.#keptTransaction = null;
 			position.isOpen = false;
 			position.era += 1;
 		} else if (header.sequence <= this.#processedSequence) {
@@ -248,7 +332,7 @@ export class BatchProcessor {
 			this.#settleFailures();
 		}
 		if (this.#options.store.space.heldBytes > LANE_BUFFER_BYTES_MAX) {
-			this.#flush();
+			this.#write();
 		}
 	}
 
@@ -258,6 +342,7 @@ export class BatchProcessor {
 		if (shape === undefined || this.#failure !== null) {
 			return;
 		}
+		this.#options.book.workOn(slot);
 		try {
 			this.#apply(shape, inOld, inNew);
 		} catch (error) {
@@ -316,7 +401,7 @@ export class BatchProcessor {
 		log.append(space, group.start(kind), group.length(kind), position.lsnHigh, position.lsnLow, op);
 		this.entries += 1;
 		this.openShapes.add(shape);
-		this.#touch(shape);
+		this.#group.touch(shape);
 	}
 
 	/** One bad shape must not stop the others; a bad disk stops the batch. */
@@ -352,14 +437,6 @@ export class BatchProcessor {
 		}
 	}
 
-	#touch(shape: LaneShape): void {
-		if (shape.touchedBatch !== this.#batchSerial) {
-			shape.touchedBatch = this.#batchSerial;
-			this.#touched.push(shape);
-			this.#options.book.markDirty(shape);
-		}
-	}
-
 	/** Seals the transaction's last entry in each shape. */
 	#commit(): void {
 		const { position } = this;
@@ -381,61 +458,29 @@ export class BatchProcessor {
 				continue;
 			}
 			log.seal(this.#options.store.space);
-			this.#touch(shape);
+			this.#group.touch(shape);
 		}
 		this.openShapes.replace(others);
 	}
 
-	/** Writes everything that is held, sealed or not. */
-	#flush(): void {
-		const { store, book } = this.#options;
-		for (const shape of this.#touched) {
-			if (shape.log === null || shape.isGone) {
-				continue;
-			}
-			try {
-				store.flush(shape.log);
-			} catch (error) {
-				if (!(error instanceof SluiceError) || error.code !== "SLUICE_LOG_CORRUPT") {
-					throw error;
-				}
-				this.#options.log.error({ err: error, slot: shape.slot }, "the files of a shape log are gone");
-				book.invalidate(shape, INVALIDATED_CORRUPT);
-			}
-		}
-		store.clearSpace();
+	#write(): void {
+		this.#group.write();
 		// Entries of the change at hand are not in the space any more.
 		this.#changeSerial += 1;
 	}
 
-	#publish(): void {
-		const { store, book } = this.#options;
-		for (const shape of this.#touched) {
-			if (shape.log === null || shape.isGone) {
-				continue;
-			}
-			store.commit(shape.log);
-			if (shape.pending === null && shape.log.completedEntries !== shape.publishedEntries) {
-				book.publish(shape);
-			}
-		}
-		this.#touched = [];
-	}
-
-	/** Everything as before the batch. */
-	#giveUp(header: BatchHeader, openBefore: readonly LaneShape[]): void {
-		for (const shape of this.#touched) {
-			if (shape.log !== null && !shape.isGone) {
-				this.#options.store.rollback(shape.log);
-			}
-		}
-		this.#touched = [];
+	/** Everything as before the group. */
+	#giveUp(start: GroupStart): void {
+		this.#group.rollback();
 		this.#doomed = [];
 		this.#failure = null;
-		this.#options.store.clearSpace();
-		this.openShapes.replace(openBefore);
+		this.openShapes.replace(start.openShapes.filter(({ isGone }) => !isGone));
 		this.#stampSerial = -1;
+		this.#changeSerial += 1;
 		this.position.era += 1;
-		this.position.enter(header);
+		this.position.enter(start.header);
+		this.#start = null;
+		this.#lastHeader = null;
+		this.#committedEndLsn = 0n;
 	}
 }

@@ -51,8 +51,10 @@ export class LaneShape {
 	isGone = false;
 	/** In this era (stream-position.ts) every further transaction is new to the log and not in the snapshot. */
 	settledEra = -1;
-	/** Serial of the batch that has touched the log. */
-	touchedBatch = -1;
+	/** Serial of the write group that has touched the log. */
+	touchedGroup = -1;
+	/** When opening the log began to fail, on the monotonic clock; null while it has not. */
+	openFailsSinceMs: number | null = null;
 	/** The log has entries of the open transaction. */
 	isInOpenTransaction = false;
 	/** `completedEntries` that readers were given last. */

@@ -1,17 +1,19 @@
 /**
  * A lane's ports, queue and timers around its batch processor. Owns when things happen; must hold no rule of the
- * stream. Between two batches the event loop gets a turn, so that control calls, checkpoints and samples happen
+ * stream. Batches are taken one by one and written in groups (flush-pacing.ts says when); only then are they
+ * reported. Between two batches the event loop gets a turn, so that control calls, checkpoints and samples happen
  * under load. Made by the lane's entry, once for each task.
  */
 
 import { BroadcastChannel, threadId } from "node:worker_threads";
-import { must } from "../../shared/assert.ts";
+import { invariant, must, unreachable } from "../../shared/assert.ts";
+import { readBatchHeader } from "../../shared/batch-layout.ts";
 import { exposeControl } from "../../shared/control-call.ts";
 import type { StreamDecoder } from "../../shared/decoding.ts";
 import { diskError } from "../../shared/disk-error.ts";
 import { SluiceError, toWire } from "../../shared/errors.ts";
 import { FaultInjector } from "../../shared/fault-points.ts";
-import { CHECKPOINT_INTERVAL_MS } from "../../shared/limits.ts";
+import { LANE_GROUP_WINDOW_FRACTION } from "../../shared/limits.ts";
 import type { LogStore } from "../../shared/log-store.ts";
 import { createLogger, type Logger } from "../../shared/logging.ts";
 import type { ShapeMatcher } from "../../shared/matching.ts";
@@ -28,6 +30,8 @@ import { ShapeTable } from "../../shared/shape-table.ts";
 import { startSampling } from "../../shared/thread-sample.ts";
 import { BatchProcessor } from "./batch-processor.ts";
 import { Checkpoint } from "./checkpoint.ts";
+import { checkpointDelayMs } from "./checkpoint-pacing.ts";
+import { flushDelayMs } from "./flush-pacing.ts";
 import { ShapeBook } from "./shape-book.ts";
 import { ShapeControl } from "./shape-control.ts";
 
@@ -62,11 +66,20 @@ export class LaneShell {
 	readonly #segments: readonly Memory[];
 	#queue: InboundBatch[] = [];
 	#expectedSequence: number;
+	/** First batch that was not reported: of the group, or the next one. */
+	#unreportedSequence: number;
+	/** Batches of the group, in main's window. */
+	#groupWindowBytes = 0;
+	#flushEndedMs = Number.NEGATIVE_INFINITY;
+	#flushMs = 0;
+	#flushTimer: NodeJS.Timeout | null = null;
+	/** Batches of earlier epochs are from before a gap in the stream. */
+	#firstEpoch = 0;
 	#isRestored = false;
 	#isSuspended = false;
 	#isStopping = false;
 	#isScheduled = false;
-	#timer: NodeJS.Timeout | null = null;
+	#checkpointTimer: NodeJS.Timeout | null = null;
 	#stopSampling: (() => void) | null = null;
 	#ended: { resolve(): void; reject(error: unknown): void } | null = null;
 
@@ -83,6 +96,7 @@ export class LaneShell {
 		});
 		const { openTransaction } = resume;
 		this.#book = new ShapeBook({
+			lane,
 			table: this.#table,
 			matcher: parts.matcher,
 			store: this.#store,
@@ -115,6 +129,7 @@ export class LaneShell {
 		this.#channel = new BroadcastChannel(slotsChannelName(task.instanceId));
 		this.#segments = task.segments.map(memoryOf);
 		this.#expectedSequence = resume.expectedSequence;
+		this.#unreportedSequence = resume.expectedSequence;
 	}
 
 	/** Runs until `stop`; rejects when something is broken that a new lane may not be. */
@@ -126,6 +141,7 @@ export class LaneShell {
 		const operator: LaneOperatorControl = {
 			suspend: async () => {
 				this.#isSuspended = true;
+				this.#guarded(() => this.#flush());
 			},
 			resume: async () => {
 				this.#isSuspended = false;
@@ -139,11 +155,14 @@ export class LaneShell {
 				processor: this.#processor,
 				store: this.#store,
 				openTransaction: this.#task.resume.openTransaction,
+				settle: () => this.#flush(),
 				restored: () => {
 					this.#isRestored = true;
 					this.#post({ kind: "ready", threadId });
 				},
 				announce: () => this.#announce(),
+				removed: () => this.#checkpoint.reportIfClean(),
+				log: this.#log,
 			}),
 			registrarPort,
 		);
@@ -151,7 +170,7 @@ export class LaneShell {
 			(sample) => this.#post(sample),
 			() => this.#gauges(),
 		);
-		this.#timer = setInterval(() => this.#runCheckpoint(), CHECKPOINT_INTERVAL_MS);
+		this.#planCheckpoint();
 		dataPort.on("message", (message: LaneInbound) => this.#receive(message));
 		try {
 			await ended;
@@ -161,15 +180,23 @@ export class LaneShell {
 	}
 
 	#receive(message: LaneInbound): void {
-		if (message.kind === "stop") {
-			this.#isStopping = true;
-			this.#queue = [];
-			this.#stop().catch((error: unknown) => this.#ended?.reject(error));
-			return;
-		}
-		if (!this.#isStopping) {
-			this.#queue.push(message);
-			this.#schedule();
+		switch (message.kind) {
+			case "stop":
+				this.#isStopping = true;
+				this.#queue = [];
+				this.#stop().catch((error: unknown) => this.#ended?.reject(error));
+				return;
+			case "purge":
+				this.#guarded(() => this.#purge(message.beforeEpoch));
+				return;
+			case "batch":
+				if (!this.#isStopping) {
+					this.#queue.push(message);
+					this.#schedule();
+				}
+				return;
+			default:
+				unreachable(message);
 		}
 	}
 
@@ -184,71 +211,157 @@ export class LaneShell {
 				return;
 			}
 			const batch = this.#queue.shift();
-			if (batch !== undefined) {
-				try {
+			this.#guarded(() => {
+				if (batch !== undefined && batch.sequence === this.#expectedSequence) {
 					this.#take(batch);
-				} catch (error) {
-					this.#ended?.reject(error);
-					return;
 				}
-			}
-			this.#schedule();
+				this.#flushWhenDue();
+				this.#schedule();
+			});
 		});
 	}
 
-	#take(batch: InboundBatch): void {
-		const { sequence } = batch;
-		if (sequence !== this.#expectedSequence) {
-			return;
-		}
+	/** A bug of ours ends this thread. */
+	#guarded(work: () => void): void {
 		try {
-			this.#process(batch);
+			work();
 		} catch (error) {
-			// A batch may be sent again; a bug of ours ends this thread.
-			const mapped = diskError(error, "batch");
-			if (!(mapped instanceof SluiceError)) {
-				throw error;
-			}
-			this.#announce();
-			this.#post({ kind: "failed", sequence, error: toWire(mapped) });
+			this.#ended?.reject(error);
 		}
 	}
 
-	#process(batch: InboundBatch): void {
-		const { sequence } = batch;
-		this.#faults.pass("lane.batch.before");
-		if (!this.#isRestored) {
-			throw new SluiceError("SLUICE_LANE_NOT_READY", { lane: this.#task.lane });
+	#take(batch: InboundBatch): void {
+		this.#orFail(() => {
+			this.#faults.pass("lane.batch.before");
+			if (!this.#isRestored) {
+				throw new SluiceError("SLUICE_LANE_NOT_READY", { lane: this.#task.lane });
+			}
+			const memory =
+				batch.dedicated === null
+					? must(this.#segments[batch.segment], "a batch in a segment that does not exist")
+					: memoryOf(batch.dedicated);
+			const header = readBatchHeader(memory.view, batch.byteOffset);
+			if (header.streamEpoch < this.#firstEpoch) {
+				this.#skip(batch);
+				return;
+			}
+			if (this.#processor.isHolding && this.#processor.startsAnew(header)) {
+				this.#write();
+			}
+			this.#processor.take(header, memory.buffer, memory.view, batch.byteOffset);
+			this.#groupWindowBytes += batch.byteLength;
+			this.#expectedSequence = batch.sequence + 1;
+		});
+	}
+
+	/** From before a gap in the stream: as good as written. */
+	#skip(batch: InboundBatch): void {
+		invariant(!this.#processor.isHolding, "a group that is held over a gap in the stream");
+		this.#expectedSequence = batch.sequence + 1;
+		this.#reported(batch.sequence);
+	}
+
+	#purge(beforeEpoch: number): void {
+		this.#firstEpoch = Math.max(this.#firstEpoch, beforeEpoch);
+		const wasHolding = this.#processor.isHolding;
+		this.#processor.forget();
+		this.#checkpoint.forget();
+		this.#table.setLaneProcessedLsn(this.#task.lane, 0n);
+		if (wasHolding) {
+			this.#reported(this.#expectedSequence - 1);
 		}
-		const memory =
-			batch.dedicated === null
-				? must(this.#segments[batch.segment], "a batch in a segment that does not exist")
-				: memoryOf(batch.dedicated);
-		const { committedLsn, committedEndLsn, streamEpoch } = this.#processor.process(
-			memory.buffer,
-			memory.view,
-			batch.byteOffset,
-		);
+		this.#announce();
+	}
+
+	#flushWhenDue(): void {
+		const processor = this.#processor;
+		if (!processor.isHolding) {
+			return;
+		}
+		const moreQueued = this.#queue.length > 0;
+		const delayMs = flushDelayMs({
+			hasWork: processor.hasWork,
+			heldBytes: processor.heldBytes,
+			windowBytes: this.#groupWindowBytes,
+			windowBytesMax: this.#task.config.windowBytes * LANE_GROUP_WINDOW_FRACTION,
+			moreQueued,
+			sinceFlushMs: performance.now() - this.#flushEndedMs,
+			lastFlushMs: this.#flushMs,
+		});
+		if (delayMs === 0) {
+			this.#flush();
+		} else if (!moreQueued && this.#flushTimer === null) {
+			this.#flushTimer = setTimeout(() => {
+				this.#flushTimer = null;
+				this.#guarded(() => this.#flushWhenDue());
+			}, Math.ceil(delayMs));
+		}
+	}
+
+	/** Writes and reports the group, if there is one; a failure is reported, too. */
+	#flush(): void {
+		if (this.#processor.isHolding) {
+			this.#orFail(() => this.#write());
+		}
+	}
+
+	#write(): void {
+		const startedMs = performance.now();
+		const { sequence, streamEpoch, committedLsn, committedEndLsn } = this.#processor.flush();
 		if (committedLsn !== null) {
 			this.#table.setLaneProcessedLsn(this.#task.lane, committedLsn);
 		}
 		this.#announce();
 		this.#faults.pass("lane.batch.written");
-		this.#expectedSequence = sequence + 1;
-		this.#post({ kind: "written", sequence });
+		this.#reported(sequence);
 		if (committedEndLsn !== null) {
 			this.#checkpoint.processed({ streamEpoch, endLsn: committedEndLsn });
 		}
+		this.#flushEndedMs = performance.now();
+		this.#flushMs = this.#flushEndedMs - startedMs;
 	}
 
-	#runCheckpoint(): void {
-		this.#checkpoint.run().then(
-			() => this.#announce(),
-			(error: unknown) => this.#ended?.reject(error),
-		);
+	#reported(sequence: number): void {
+		this.#unreportedSequence = sequence + 1;
+		this.#groupWindowBytes = 0;
+		this.#post({ kind: "written", sequence });
+	}
+
+	/** A group may be sent again, from its first batch; anything but a SluiceError ends the thread. */
+	#orFail(work: () => void): void {
+		try {
+			work();
+		} catch (error) {
+			const mapped = diskError(error, "batch");
+			if (!(mapped instanceof SluiceError)) {
+				throw error;
+			}
+			if (this.#processor.isHolding) {
+				this.#processor.abandon();
+			}
+			const sequence = this.#unreportedSequence;
+			this.#expectedSequence = sequence;
+			this.#groupWindowBytes = 0;
+			this.#announce();
+			this.#post({ kind: "failed", sequence, error: toWire(mapped) });
+		}
+	}
+
+	/** The next one begins a while after the last has ended. */
+	#planCheckpoint(): void {
+		this.#checkpointTimer = setTimeout(() => {
+			this.#checkpoint.run().then(
+				() => {
+					this.#announce();
+					this.#planCheckpoint();
+				},
+				(error: unknown) => this.#ended?.reject(error),
+			);
+		}, checkpointDelayMs(this.#checkpoint.lastMs));
 	}
 
 	async #stop(): Promise<void> {
+		this.#flush();
 		// One may be under way that began before the last batch.
 		await this.#checkpoint.run();
 		await this.#checkpoint.run();
@@ -274,6 +387,8 @@ export class LaneShell {
 			entries: this.#processor.entries,
 			appendedBytes: this.#store.appendedBytes,
 			dirtyShapes: this.#book.dirtyCount,
+			endingShapes: this.#book.endingCount,
+			flushMs: Math.round(this.#flushMs),
 			openFiles: this.#store.openFiles,
 			shapes: this.#book.count,
 			checkpointMs: this.#checkpoint.lastMs,
@@ -281,8 +396,10 @@ export class LaneShell {
 	}
 
 	#close(): void {
-		if (this.#timer !== null) {
-			clearInterval(this.#timer);
+		for (const timer of [this.#checkpointTimer, this.#flushTimer]) {
+			if (timer !== null) {
+				clearTimeout(timer);
+			}
 		}
 		this.#stopSampling?.();
 		this.#store.releaseAll();

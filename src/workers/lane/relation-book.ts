@@ -16,7 +16,7 @@ export interface RelationEntry {
 	readonly columnNames: readonly string[];
 	/** The message, to recognise a repetition. */
 	readonly message: Buffer;
-	readonly recent: RecentTransactions;
+	recent: RecentTransactions;
 	/** Serial of the transaction that `recent` got last. */
 	recentSerial: number;
 	/**
@@ -68,6 +68,14 @@ export class RelationBook {
 	noteTransaction(entry: RelationEntry, position: StreamPosition): void {
 		entry.recentSerial = position.serial;
 		entry.recent.push(position.xid, position.lsnHigh, position.lsnLow);
+	}
+
+	/** There is a gap in the stream: what was delivered before it says nothing about snapshots after it. */
+	forgetTransactions(): void {
+		for (const entry of this.#entries.values()) {
+			entry.recent = new RecentTransactions();
+			entry.recentSerial = -1;
+		}
 	}
 
 	all(): IterableIterator<RelationEntry> {

@@ -1,22 +1,25 @@
 /**
  * The shapes of a lane and their lives: restored, added, opened, published, invalidated, removed. Owns the shape
- * records, the set of unsynced logs, and the lane's words of the shape table; must never read a row. Called by
- * the batch processor, the shape control and the checkpoint.
+ * records, the set of unsynced logs, and the lane's words of the shape table; must never read a row, nor touch
+ * the words of a slot that has been given to another shape. Called by the batch processor, the shape control and
+ * the checkpoint.
  */
 
 import { must } from "../../shared/assert.ts";
 import { SluiceError } from "../../shared/errors.ts";
+import { LOG_OPEN_PATIENCE_MS } from "../../shared/limits.ts";
 import type { LaneLog, LogStore, RecoveryRules } from "../../shared/log-store.ts";
 import type { Logger } from "../../shared/logging.ts";
 import type { Relation, ShapeMatcher } from "../../shared/matching.ts";
 import type { LaneEvent } from "../../shared/messages.ts";
 import type { ShapeAssignment } from "../../shared/shape-definition.ts";
-import { INVALIDATED_CORRUPT, type ShapeTable } from "../../shared/shape-table.ts";
+import { INVALIDATED_CORRUPT, INVALIDATED_NO, type ShapeTable } from "../../shared/shape-table.ts";
 import { EncoderGroups } from "./encoder-group.ts";
 import { LaneShape, type PendingSplice } from "./lane-shape.ts";
 import { SnapshotVisibility } from "./snapshot-visibility.ts";
 
 export interface ShapeBookOptions {
+	readonly lane: number;
 	readonly table: ShapeTable;
 	readonly matcher: ShapeMatcher;
 	readonly store: LogStore;
@@ -31,6 +34,8 @@ export class ShapeBook {
 	readonly #byTable = new Map<string, Set<LaneShape>>();
 	readonly #groups = new EncoderGroups();
 	readonly #dirty = new Set<LaneShape>();
+	/** Slot and generation of shapes that were invalidated and whose removal the registrar has not confirmed. */
+	readonly #ending = new Map<number, number>();
 	#changed: number[] = [];
 	#count = 0;
 
@@ -46,13 +51,39 @@ export class ShapeBook {
 		return this.#dirty.size;
 	}
 
+	/**
+	 * Shapes that ended and are still in the catalogue: until the registrar has removed them there, a restart
+	 * would bring them back without what ended them, so that this must not be reported as durable.
+	 */
+	get endingCount(): number {
+		return this.#ending.size;
+	}
+
+	/** The thread works for this slot from now on, as far as anybody can see who finds it dead. */
+	workOn(slot: number): void {
+		this.#options.table.setLaneWorkingOn(this.#options.lane, slot);
+	}
+
 	/** Undefined when the lane has no such shape. */
 	find(slot: number): LaneShape | undefined {
 		return this.#bySlot[slot];
 	}
 
-	/** A complete shape of an earlier run or life; its log stays closed. */
-	restore(assignment: ShapeAssignment): LaneShape {
+	/**
+	 * A complete shape of an earlier run or life; its log stays closed. Null when an earlier life of the lane has
+	 * invalidated it, or its slot is another shape's by now.
+	 */
+	restore(assignment: ShapeAssignment): LaneShape | null {
+		const { slot, generation } = assignment;
+		if (this.#options.table.generation(slot) !== generation) {
+			return null;
+		}
+		const reason = this.#options.table.invalidated(slot);
+		if (reason !== INVALIDATED_NO) {
+			this.#ending.set(slot, generation);
+			this.#options.post({ kind: "invalidated", slot, generation, reason });
+			return null;
+		}
 		const snapshot = assignment.snapshot === null ? null : new SnapshotVisibility(assignment.snapshot);
 		const shape = this.#enter(assignment, snapshot, null);
 		if (this.#options.table.isDirty(shape.slot)) {
@@ -75,9 +106,32 @@ export class ShapeBook {
 
 	/** Opens the shape's log and shows readers what it holds. @throws SluiceError `SLUICE_LOG_CORRUPT`, `SLUICE_DISK_FAILED` */
 	recover(shape: LaneShape): LaneLog {
-		shape.log = this.#options.store.open(shape.directory, this.#options.rules);
+		let log: LaneLog;
+		try {
+			log = this.#options.store.open(shape.directory, this.#options.rules);
+		} catch (error) {
+			throw this.#openFailed(shape, error);
+		}
+		shape.log = log;
+		shape.openFailsSinceMs = null;
 		this.publish(shape);
-		return shape.log;
+		return log;
+	}
+
+	/** A disk that refuses one log for long has lost it; that must not stop the others. */
+	#openFailed(shape: LaneShape, error: unknown): unknown {
+		const isRefusal =
+			error instanceof SluiceError &&
+			error.code === "SLUICE_DISK_FAILED" &&
+			!isFileLimitCode(error.context["systemCode"]);
+		if (!isRefusal) {
+			return error;
+		}
+		const nowMs = performance.now();
+		shape.openFailsSinceMs ??= nowMs;
+		return nowMs - shape.openFailsSinceMs < LOG_OPEN_PATIENCE_MS
+			? error
+			: new SluiceError("SLUICE_LOG_CORRUPT", { directory: shape.directory, cause: error });
 	}
 
 	/**
@@ -103,6 +157,10 @@ export class ShapeBook {
 	/** Shows readers everything that is complete. The change is announced with the next batch or by the caller. */
 	publish(shape: LaneShape): void {
 		const log = must(shape.log, "publishing a log that is not open");
+		if (!this.#isOurs(shape)) {
+			this.#leave(shape);
+			return;
+		}
 		this.#options.table.publishLog(shape.slot, log.visibleState());
 		shape.publishedEntries = log.completedEntries;
 		this.#changed.push(shape.slot);
@@ -114,7 +172,16 @@ export class ShapeBook {
 		if (!log.dirty) {
 			log.dirty = true;
 			this.#dirty.add(shape);
-			this.#options.table.setDirty(shape.slot, true);
+			if (this.#isOurs(shape)) {
+				this.#options.table.setDirty(shape.slot, true);
+			}
+		}
+	}
+
+	/** What was taken could not be synced now: the next checkpoint tries again. */
+	stillDirty(shape: LaneShape): void {
+		if (!shape.isGone) {
+			this.#dirty.add(shape);
 		}
 	}
 
@@ -127,7 +194,7 @@ export class ShapeBook {
 
 	/** Everything that was taken is synced. The mark in shared memory goes unless the log was written meanwhile. */
 	synced(shape: LaneShape): void {
-		if (!shape.isGone && !this.#dirty.has(shape)) {
+		if (!shape.isGone && !this.#dirty.has(shape) && this.#isOurs(shape)) {
 			this.#options.table.setDirty(shape.slot, false);
 		}
 	}
@@ -137,6 +204,11 @@ export class ShapeBook {
 		if (shape.isGone) {
 			return;
 		}
+		if (!this.#isOurs(shape)) {
+			this.#leave(shape);
+			return;
+		}
+		this.#ending.set(shape.slot, shape.generation);
 		this.#options.table.invalidate(shape.slot, reason);
 		this.#changed.push(shape.slot);
 		this.#leave(shape);
@@ -144,10 +216,13 @@ export class ShapeBook {
 		this.#options.log.warn({ slot: shape.slot, reason }, "shape invalidated");
 	}
 
-	/** The registrar removes the shape. Idempotent. */
-	remove(slot: number): void {
+	/** The registrar has removed the shape. Idempotent. */
+	remove(slot: number, generation: number): void {
+		if (this.#ending.get(slot) === generation) {
+			this.#ending.delete(slot);
+		}
 		const shape = this.#bySlot[slot];
-		if (shape !== undefined) {
+		if (shape !== undefined && shape.generation === generation) {
 			this.#leave(shape);
 		}
 	}
@@ -184,7 +259,12 @@ export class ShapeBook {
 	}
 
 	#enter(assignment: ShapeAssignment, snapshot: SnapshotVisibility | null, pending: PendingSplice | null): LaneShape {
-		this.remove(assignment.slot);
+		const former = this.#bySlot[assignment.slot];
+		if (former !== undefined) {
+			this.#leave(former);
+		}
+		// A slot is given anew only after the removal of its former shape is durable.
+		this.#ending.delete(assignment.slot);
 		const { definition } = assignment;
 		const shape = new LaneShape(assignment, this.#groups.join(definition), snapshot, pending);
 		this.#bySlot[shape.slot] = shape;
@@ -198,6 +278,10 @@ export class ShapeBook {
 		this.#options.matcher.addShape(shape.slot, definition);
 		this.#count += 1;
 		return shape;
+	}
+
+	#isOurs(shape: LaneShape): boolean {
+		return this.#options.table.generation(shape.slot) === shape.generation;
 	}
 
 	#leave(shape: LaneShape): void {
@@ -221,6 +305,10 @@ export class ShapeBook {
 			this.#options.store.release(shape.log);
 		}
 	}
+}
+
+function isFileLimitCode(code: unknown): boolean {
+	return code === "EMFILE" || code === "ENFILE";
 }
 
 function tableKey(schema: string, name: string): string {

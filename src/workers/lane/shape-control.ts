@@ -1,10 +1,14 @@
 /**
  * What the registrar may ask of a lane: restore, add, splice, open, remove. Owns the splice (replication.md 5.4);
- * runs between batches, so that the stream stands still for it. Called over the registrar's port.
+ * runs between batches, so that the stream stands still for it, and between groups where it has to see what was
+ * delivered in the files. Called over the registrar's port.
  */
 
+import { setTimeout as delay } from "node:timers/promises";
 import { SluiceError } from "../../shared/errors.ts";
-import type { LogStore } from "../../shared/log-store.ts";
+import { LOG_OPEN_RETRY_MS, LOG_OPEN_TRIES_MAX } from "../../shared/limits.ts";
+import type { LogStore, SyncOutcome } from "../../shared/log-store.ts";
+import type { Logger } from "../../shared/logging.ts";
 import type { LaneResume, LaneShapeControl } from "../../shared/messages.ts";
 import type { ShapeAssignment, SnapshotInfo } from "../../shared/shape-definition.ts";
 import { INVALIDATED_CORRUPT } from "../../shared/shape-table.ts";
@@ -19,10 +23,15 @@ export interface ShapeControlOptions {
 	readonly processor: BatchProcessor;
 	readonly store: LogStore;
 	readonly openTransaction: LaneResume["openTransaction"];
+	/** Writes the group of batches that is held, or takes it back. */
+	readonly settle: () => void;
 	/** Shapes are restored. */
 	readonly restored: () => void;
 	/** Tells readers which slots changed. */
 	readonly announce: () => void;
+	/** A shape that ended is out of the catalogue. */
+	readonly removed: () => void;
+	readonly log: Logger;
 }
 
 export class ShapeControl implements LaneShapeControl {
@@ -34,28 +43,59 @@ export class ShapeControl implements LaneShapeControl {
 
 	async restore(assignments: readonly ShapeAssignment[]): Promise<void> {
 		const { book, processor, openTransaction } = this.#options;
-		for (const assignment of assignments) {
-			const shape = book.restore(assignment);
+		const shapes = assignments.map((assignment) => book.restore(assignment)).filter((shape) => shape !== null);
+		for (const shape of shapes) {
 			processor.structure.shapeAdded(shape);
-			// Entries of an open transaction are kept or cut before its next part arrives: no log may wait.
-			if (openTransaction !== null && book.openLog(shape)?.isOpen) {
-				processor.openShapes.add(shape);
-			}
+		}
+		if (openTransaction !== null) {
+			await this.#openAll(shapes);
 		}
 		this.#options.announce();
 		this.#options.restored();
 	}
 
+	/**
+	 * Entries of an open transaction are kept or cut before its next part arrives: no log may wait. One that
+	 * cannot be opened must not stop the others for ever, though.
+	 */
+	async #openAll(shapes: readonly LaneShape[]): Promise<void> {
+		const { book, processor, log } = this.#options;
+		let waiting = shapes;
+		for (let tries = 1; waiting.length > 0; tries += 1) {
+			const failed: LaneShape[] = [];
+			for (const shape of waiting) {
+				try {
+					if (book.openLog(shape)?.isOpen) {
+						processor.openShapes.add(shape);
+					}
+				} catch (error) {
+					if (tries === LOG_OPEN_TRIES_MAX) {
+						log.error({ err: error, slot: shape.slot }, "shape log cannot be opened, dropping the shape");
+						book.invalidate(shape, INVALIDATED_CORRUPT);
+					} else {
+						failed.push(shape);
+					}
+				}
+			}
+			if (failed.length > 0) {
+				await delay(LOG_OPEN_RETRY_MS);
+			}
+			waiting = failed;
+		}
+	}
+
 	async addShape(assignment: ShapeAssignment): Promise<void> {
-		const { book, processor } = this.#options;
+		const { book, processor, settle } = this.#options;
+		settle();
 		const shape = book.add(assignment, this.#pendingFor(assignment));
 		processor.structure.shapeAdded(shape);
 		this.#options.announce();
 	}
 
-	async spliceSnapshot(slot: number, info: SnapshotInfo): Promise<"spliced" | "retake"> {
-		const { book } = this.#options;
-		const shape = book.find(slot);
+	async spliceSnapshot(slot: number, generation: number, info: SnapshotInfo): Promise<"spliced" | "retake"> {
+		const { book, settle } = this.#options;
+		settle();
+		const shape = this.#find(slot, generation);
 		if (shape === undefined) {
 			throw new SluiceError("SLUICE_SHAPE_GONE", { slot });
 		}
@@ -73,25 +113,34 @@ export class ShapeControl implements LaneShapeControl {
 			this.#options.announce();
 			throw new SluiceError("SLUICE_SHAPE_GONE", { slot, reason: unexcused.reason });
 		}
-		this.#removeHeld(shape, snapshot);
+		const isRewritten = this.#removeHeld(shape, snapshot);
 		shape.snapshot = snapshot;
 		shape.pending = null;
 		shape.settledEra = -1;
 		book.publish(shape);
 		this.#options.announce();
+		if (isRewritten) {
+			await this.#syncRewritten(shape);
+		}
 		return "spliced";
 	}
 
-	async openShape(slot: number): Promise<void> {
-		const shape = this.#options.book.find(slot);
+	async openShape(slot: number, generation: number): Promise<void> {
+		const shape = this.#find(slot, generation);
 		if (shape !== undefined) {
 			this.#options.book.openLog(shape);
 			this.#options.announce();
 		}
 	}
 
-	async removeShape(slot: number): Promise<void> {
-		this.#options.book.remove(slot);
+	async removeShape(slot: number, generation: number): Promise<void> {
+		this.#options.book.remove(slot, generation);
+		this.#options.removed();
+	}
+
+	#find(slot: number, generation: number): LaneShape | undefined {
+		const shape = this.#options.book.find(slot);
+		return shape?.generation === generation ? shape : undefined;
 	}
 
 	/** What was delivered before this moment, and what is half delivered, the snapshot has to show. */
@@ -108,14 +157,41 @@ export class ShapeControl implements LaneShapeControl {
 		};
 	}
 
-	#removeHeld(shape: LaneShape, snapshot: SnapshotVisibility): void {
+	/**
+	 * The new files have taken the place of files that were synced, and what is in them may have been reported as
+	 * durable. Until the answer the catalogue does not count the shape as complete: a crash removes it.
+	 */
+	async #syncRewritten(shape: LaneShape): Promise<void> {
+		const { book, store, log } = this.#options;
+		if (shape.log === null || shape.isGone) {
+			return;
+		}
+		let outcome: SyncOutcome = "synced";
+		try {
+			outcome = await store.runSync(store.takeSync(shape.log));
+		} catch (error) {
+			log.error({ err: error, slot: shape.slot }, "spliced log cannot be synced, dropping the shape");
+			book.invalidate(shape, INVALIDATED_CORRUPT);
+			this.#options.announce();
+		}
+		if (shape.isGone) {
+			throw new SluiceError("SLUICE_SHAPE_GONE", { slot: shape.slot });
+		}
+		if (outcome === "postponed") {
+			throw new SluiceError("SLUICE_DISK_FAILED", { operation: "splice", directory: shape.directory });
+		}
+	}
+
+	/** Answers whether the log was written anew. */
+	#removeHeld(shape: LaneShape, snapshot: SnapshotVisibility): boolean {
 		const { book, store, processor } = this.#options;
 		const { log } = shape;
 		if (log === null) {
-			return;
+			return false;
 		}
+		let removed: boolean;
 		try {
-			const removed = store.removeHeld(log, snapshot.insertLsn, (_commitLsn, xid) => snapshot.isVisible(xid));
+			removed = store.removeHeld(log, snapshot.insertLsn, (_commitLsn, xid) => snapshot.isVisible(xid));
 			if (removed) {
 				book.markDirty(shape);
 			}
@@ -129,6 +205,7 @@ export class ShapeControl implements LaneShapeControl {
 		if (!log.isOpen) {
 			processor.openShapes.delete(shape);
 		}
+		return removed;
 	}
 }
 

@@ -40,6 +40,15 @@ export class StreamPosition {
 		this.committedLow = this.lsnLow;
 	}
 
+	/** There is a gap in the stream: nothing is open, nothing was committed. */
+	forget(): void {
+		this.isOpen = false;
+		this.lsnHigh = 0;
+		this.lsnLow = 0;
+		this.committedHigh = 0;
+		this.committedLow = 0;
+	}
+
 	/** The start of a batch, which may lie inside a transaction: also after a batch that was given up. */
 	enter(header: BatchHeader): void {
 		this.epoch = header.streamEpoch;

@@ -17,6 +17,8 @@ import { systemCodeOf } from "../../shared/disk-error.ts";
 
 /** Reading and writing, created when missing. */
 export const OPEN_OR_CREATE: number = fsConstants.O_RDWR | fsConstants.O_CREAT;
+/** The same, emptied. */
+export const OPEN_NEW: number = OPEN_OR_CREATE | fsConstants.O_TRUNC;
 export const OPEN_EXISTING: number = fsConstants.O_RDWR;
 
 const FILE_MODE = 0o640;
@@ -28,10 +30,6 @@ export function isFileLimit(error: unknown): boolean {
 
 export function openFile(path: string, flags: number): number {
 	return openSync(path, flags, FILE_MODE);
-}
-
-export function openReadOnly(path: string): number {
-	return openSync(path, fsConstants.O_RDONLY);
 }
 
 export function closeFile(fd: number): void {

@@ -5,6 +5,7 @@
  * "Recovery", is this file in prose.
  */
 
+import { existsSync } from "node:fs";
 import { invariant } from "../../shared/assert.ts";
 import { diskError } from "../../shared/disk-error.ts";
 import { ITEM_END } from "../../shared/entry-encoder.ts";
@@ -37,23 +38,32 @@ export interface RecoveredLog {
 	readonly completed: LogTail;
 	/** Everything before this segment was synced by an earlier run. */
 	readonly firstUnsyncedSegment: number;
+	/** The files of the tail's segment may be younger than the last sync of the directory. */
+	readonly createdFiles: boolean;
+	/** Open descriptors of the tail's segment, the caller's; null when there are none. */
+	readonly files: { readonly data: number; readonly index: number } | null;
 }
 
 /**
  * Recovers the log in `directory`, which may hold none. The files are as the answer says afterwards.
+ * @param chunkBytes a segment below this size is the last one, unless the next one is there
  * @throws SluiceError `SLUICE_LOG_CORRUPT`: something that was synced is damaged; `SLUICE_DISK_FAILED`
  */
-export function recoverLog(directory: string, rules: RecoveryRules): RecoveredLog {
+export function recoverLog(directory: string, rules: RecoveryRules, chunkBytes: number): RecoveredLog {
+	const recovery = new Recovery(directory, rules, chunkBytes);
 	try {
-		return new Recovery(directory, rules).run();
+		return recovery.run();
 	} catch (error) {
 		throw diskError(error, "recover");
+	} finally {
+		recovery.close();
 	}
 }
 
 class Recovery {
 	readonly #directory: string;
 	readonly #rules: RecoveryRules;
+	readonly #chunkBytes: number;
 	/** End of the verified entries. */
 	readonly #end = new LogTail();
 	readonly #tail = new LogTail();
@@ -61,27 +71,35 @@ class Recovery {
 	#previous: IndexRecord | null = null;
 	#reader: SegmentReader | null = null;
 	#firstUnsyncedSegment = 0;
+	/** Segment of the record that was synced for certain, and with it the segment's name in the directory. */
+	#syncedSegment = -1;
 
-	constructor(directory: string, rules: RecoveryRules) {
+	constructor(directory: string, rules: RecoveryRules, chunkBytes: number) {
 		this.#directory = directory;
 		this.#rules = rules;
+		this.#chunkBytes = chunkBytes;
 	}
 
 	run(): RecoveredLog {
 		const last = this.#lastSegment();
 		if (last >= 0) {
-			try {
-				this.#verify(last);
-			} finally {
-				this.#reader?.close();
-			}
+			this.#verify(last);
 			this.#cut(last);
 		}
+		const tail = this.#tail;
+		const files = this.#reader?.segment === tail.segment && tail.entries > 0 ? this.#reader.handOver() : null;
 		return {
-			tail: this.#tail,
+			tail,
 			completed: this.#completed,
-			firstUnsyncedSegment: Math.min(this.#firstUnsyncedSegment, this.#tail.segment),
+			firstUnsyncedSegment: Math.min(this.#firstUnsyncedSegment, tail.segment),
+			createdFiles: this.#syncedSegment < tail.segment,
+			files,
 		};
+	}
+
+	close(): void {
+		this.#reader?.close();
+		this.#reader = null;
 	}
 
 	/** Back to the last record that was synced, then forward: the first record that does not hold ends the log. */
@@ -97,6 +115,7 @@ class Recovery {
 		this.#firstUnsyncedSegment = segment;
 		let next = 0;
 		if (synced >= 0) {
+			this.#syncedSegment = segment;
 			this.#trust(reader, synced);
 			next = synced + 1;
 		}
@@ -108,14 +127,21 @@ class Recovery {
 	}
 
 	#open(segment: number): SegmentReader {
-		this.#reader?.close();
-		this.#reader = null;
+		if (this.#reader?.segment === segment) {
+			return this.#reader;
+		}
+		this.close();
 		const reader = new SegmentReader(this.#directory, segment);
 		this.#reader = reader;
 		return reader;
 	}
 
+	/** -1 when there is none. Most logs have one segment: that is seen without reading the directory. */
 	#lastSegment(): number {
+		const first = this.#open(0);
+		if (first.dataBytes < this.#chunkBytes && !existsSync(logSegmentPath(this.#directory, 1))) {
+			return first.hasFiles ? 0 : -1;
+		}
 		let last = -1;
 		for (const name of listDirectory(this.#directory)) {
 			const match = /^log-(\d+)\.(?:json|idx)$/.exec(name);
@@ -229,15 +255,20 @@ class Recovery {
 			removeFile(logSegmentPath(this.#directory, 0));
 			return;
 		}
-		withFile(logIndexPath(this.#directory, tail.segment), (index) => {
-			truncateFile(index, tail.segmentEntries * INDEX_RECORD_BYTES);
-		});
-		withFile(logSegmentPath(this.#directory, tail.segment), (data) => {
-			truncateFile(data, tail.segmentBytes);
-			if (!tail.sealed) {
-				writeFully(data, ITEM_END, ITEM_END.length, tail.segmentBytes - ITEM_END.length);
-			}
-		});
+		const { segment } = tail;
+		const reader = this.#open(segment);
+		const indexBytes = tail.segmentEntries * INDEX_RECORD_BYTES;
+		if (reader.indexBytes !== indexBytes) {
+			withFile(logIndexPath(this.#directory, segment), (index) => truncateFile(index, indexBytes));
+		}
+		if (reader.dataBytes !== tail.segmentBytes || !tail.sealed) {
+			withFile(logSegmentPath(this.#directory, segment), (data) => {
+				truncateFile(data, tail.segmentBytes);
+				if (!tail.sealed) {
+					writeFully(data, ITEM_END, ITEM_END.length, tail.segmentBytes - ITEM_END.length);
+				}
+			});
+		}
 	}
 
 	#corrupt(segment: number, record: number): SluiceError {

@@ -1,7 +1,8 @@
 /**
  * Takes transactions out of a log that nobody has read yet: those that the shape's snapshot already holds. Owns
  * the second copy and the swap; must never be used on a log that was published. Reads only the index when
- * nothing has to go. Called by the lane at the splice.
+ * nothing has to go. The new files are not synced: the caller has to, before anybody relies on the log. Called by
+ * the lane at the splice.
  */
 
 import { mkdirSync, renameSync, rmSync } from "node:fs";
@@ -126,7 +127,7 @@ function swap(log: ShapeLog, copy: ShapeLog): void {
 	} catch (cause) {
 		throw new SluiceError("SLUICE_LOG_CORRUPT", { directory: log.directory, operation: "splice", cause });
 	}
-	log.restore(copy.tail, copy.completed, 0);
+	log.restore(copy.tail, copy.completed, 0, true);
 }
 
 /** Visits the records in order until `visit` answers false. */

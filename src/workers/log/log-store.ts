@@ -7,7 +7,7 @@ import { mkdirSync } from "node:fs";
 import { descriptorLimit, openLogsMax } from "../../shared/descriptors.ts";
 import { diskError } from "../../shared/disk-error.ts";
 import { LANE_BUFFER_BYTES_MAX } from "../../shared/limits.ts";
-import type { IsHeld, LogStore, RecoveryRules } from "../../shared/log-store.ts";
+import type { IsHeld, LogStore, RecoveryRules, SyncOutcome } from "../../shared/log-store.ts";
 
 import { EntryArena } from "./entry-arena.ts";
 import { recoverLog } from "./log-recovery.ts";
@@ -33,9 +33,11 @@ export class FileLogStore implements LogStore {
 	readonly space: EntryArena = new EntryArena();
 	readonly #files: OpenFiles;
 	readonly #writer: LogWriter;
+	readonly #chunkBytes: number;
 
 	constructor(options: FileLogStoreOptions) {
 		this.#files = new OpenFiles(options.openLogsMax ?? openLogsMax(descriptorLimit(), options.lanes));
+		this.#chunkBytes = options.chunkBytes;
 		this.#writer = new LogWriter({
 			chunkBytes: options.chunkBytes,
 			files: this.#files,
@@ -61,9 +63,16 @@ export class FileLogStore implements LogStore {
 	}
 
 	open(directory: string, rules: RecoveryRules): ShapeLog {
-		const { tail, completed, firstUnsyncedSegment } = recoverLog(directory, rules);
+		const { tail, completed, firstUnsyncedSegment, createdFiles, files } = recoverLog(
+			directory,
+			rules,
+			this.#chunkBytes,
+		);
 		const log = new ShapeLog(directory);
-		log.restore(tail, completed, firstUnsyncedSegment);
+		log.restore(tail, completed, firstUnsyncedSegment, createdFiles);
+		if (files !== null) {
+			this.#files.adopt(log, tail.segment, files.data, files.index);
+		}
 		return log;
 	}
 
@@ -96,11 +105,11 @@ export class FileLogStore implements LogStore {
 		return takeSync(log);
 	}
 
-	runSync(task: SyncTask): Promise<void> {
+	runSync(task: SyncTask): Promise<SyncOutcome> {
 		return runSync(task, this.#files);
 	}
 
-	syncWhole(directory: string): Promise<void> {
+	syncWhole(directory: string): Promise<SyncOutcome> {
 		return syncWholeLog(directory);
 	}
 

@@ -19,7 +19,7 @@ export class LogTail {
 	/** Where the last entry lies in its segment, and its length. */
 	lastPosition = 0;
 	lastLength = 0;
-	/** CRC-32 of the last entry without its closing `}}`; only kept while it is not sealed. */
+	/** CRC-32 of the last entry without its closing `}}`; only meaningful while it is not sealed. */
 	lastPrefixCrc = 0;
 	/** The last entry is the last of a complete transaction, or there is none. */
 	sealed = true;

@@ -1,7 +1,7 @@
 /**
  * The only writer of log segments: chains of entries to bytes in files, as docs/LOG-FORMAT.md says. Owns two
  * scratch buffers and the lane's open files; must never write anything but at positions that a ShapeLog's tail
- * gives, so that a failed write is undone by going back to the tail from before the batch. Called by the
+ * gives, so that a failed write is undone by going back to the tail from before the group. Called by the
  * lane's batch processor.
  */
 
@@ -49,7 +49,7 @@ export class LogWriter {
 	}
 
 	/**
-	 * Writes the chain of `log`, and the seal of its last entry on disk if that is due. On failure the batch has
+	 * Writes the chain of `log`, and the seal of its last entry on disk if that is due. On failure the group has
 	 * to be given up with {@link rollback} for every log it touched.
 	 * @throws SluiceError `SLUICE_DISK_FULL`, `SLUICE_DISK_FAILED`, `SLUICE_LOG_CORRUPT` (its files are gone)
 	 */
@@ -69,7 +69,7 @@ export class LogWriter {
 		log.written();
 	}
 
-	/** Undoes what the batch did to `log`. When the disk refuses even that, the next flush does it first. */
+	/** Undoes what the group did to `log`. When the disk refuses even that, the next flush does it first. */
 	rollback(log: ShapeLog): void {
 		log.revert();
 		this.trimExcess(log);
@@ -99,7 +99,9 @@ export class LogWriter {
 		if (log.sealsOnDisk) {
 			this.#sealTail(log);
 		}
-		for (let record = log.head; record >= 0; record = arena.next(record)) {
+		let next = -1;
+		for (let record = log.head; record >= 0; record = next) {
+			next = arena.next(record);
 			if (tail.segmentBytes >= this.#options.chunkBytes) {
 				this.#writeOut(log);
 				tail.segment += 1;
@@ -133,12 +135,11 @@ export class LogWriter {
 			tail.segmentBytes += length;
 			tail.segmentEntries += 1;
 			tail.entries += 1;
-			const crc = rangeCrc32(data.buffer, entryAt, data.length);
-			this.#putRecord(log, crc);
-			if (isLast) {
+			// The sum without the end is where a later seal starts from.
+			tail.lastPrefixCrc = rangeCrc32(data.buffer, entryAt, data.length - ITEM_END.length);
+			this.#putRecord(log, rangeCrc32(ITEM_END, 0, ITEM_END.length, tail.lastPrefixCrc));
+			if (isLast && (next < 0 || !arena.isLast(next))) {
 				log.completed.copyFrom(tail);
-			} else if (arena.next(record) < 0) {
-				tail.lastPrefixCrc = rangeCrc32(data.buffer, entryAt, data.length - ITEM_END.length);
 			}
 			if (data.length >= GATHER_BYTES || this.#indexLength === INDEX_BYTES) {
 				this.#writeOut(log);
@@ -193,7 +194,7 @@ export class LogWriter {
 			return;
 		}
 		this.#options.beforeWrite();
-		const files = this.#options.files.acquire(log, log.tail.segment);
+		const files = this.#options.files.acquire(log, log.tail.segment, this.#dataAt === 0);
 		writeFully(files.data, this.#data.buffer, length, this.#dataAt);
 		writeFully(files.index, this.#index, this.#indexLength, this.#indexAt);
 		this.appendedBytes += length + this.#indexLength;

@@ -5,7 +5,7 @@
  */
 
 import { logIndexPath, logSegmentPath } from "../../shared/log-layout.ts";
-import { closeFile, isFileLimit, OPEN_OR_CREATE, openFile } from "./disk-operations.ts";
+import { closeFile, isFileLimit, OPEN_NEW, OPEN_OR_CREATE, openFile } from "./disk-operations.ts";
 import type { ShapeLog } from "./shape-log.ts";
 
 export interface SegmentFiles {
@@ -34,8 +34,11 @@ export class OpenFiles {
 		return (this.#pairs.size + this.#lingering) * 2;
 	}
 
-	/** The files of a segment of the log, created when missing. @throws the system's error */
-	acquire(log: ShapeLog, segment: number): SegmentFiles {
+	/**
+	 * The files of a segment of the log, created when missing. `isNew`: whatever they hold is left from before a
+	 * crash and goes. @throws the system's error
+	 */
+	acquire(log: ShapeLog, segment: number, isNew = false): SegmentFiles {
 		const present = this.#pairs.get(log);
 		if (present !== undefined) {
 			this.#pairs.delete(log);
@@ -45,12 +48,17 @@ export class OpenFiles {
 			}
 			this.#release(present);
 		}
-		while (this.#pairs.size >= this.#limit) {
-			this.#evictOldest();
-		}
-		const pair = this.#open(log, segment);
+		this.#makeRoom();
+		const pair = this.#open(log, segment, isNew ? OPEN_NEW : OPEN_OR_CREATE);
 		this.#pairs.set(log, pair);
 		return pair;
+	}
+
+	/** Takes over descriptors of a segment that were opened elsewhere. */
+	adopt(log: ShapeLog, segment: number, data: number, index: number): void {
+		this.release(log);
+		this.#makeRoom();
+		this.#pairs.set(log, { segment, data, index, pins: 0, isReleased: false });
 	}
 
 	/** The open files of that segment, or null; does not count as a use. */
@@ -87,6 +95,12 @@ export class OpenFiles {
 		}
 	}
 
+	#makeRoom(): void {
+		while (this.#pairs.size >= this.#limit) {
+			this.#evictOldest();
+		}
+	}
+
 	#evictOldest(): void {
 		const oldest = this.#pairs.keys().next();
 		if (!oldest.done) {
@@ -108,10 +122,10 @@ export class OpenFiles {
 		closeFile(pair.index);
 	}
 
-	#open(log: ShapeLog, segment: number): SegmentFiles {
-		const data = this.#openOne(logSegmentPath(log.directory, segment));
+	#open(log: ShapeLog, segment: number, flags: number): SegmentFiles {
+		const data = this.#openOne(logSegmentPath(log.directory, segment), flags);
 		try {
-			const index = this.#openOne(logIndexPath(log.directory, segment));
+			const index = this.#openOne(logIndexPath(log.directory, segment), flags);
 			return { segment, data, index, pins: 0, isReleased: false };
 		} catch (error) {
 			closeFile(data);
@@ -120,9 +134,9 @@ export class OpenFiles {
 	}
 
 	/** Other parts of the process may have used up the limit: half of ours is given up before that is an error. */
-	#openOne(path: string): number {
+	#openOne(path: string, flags: number): number {
 		try {
-			return openFile(path, OPEN_OR_CREATE);
+			return openFile(path, flags);
 		} catch (error) {
 			if (!isFileLimit(error) || this.#pairs.size === 0) {
 				throw error;
@@ -130,7 +144,7 @@ export class OpenFiles {
 			for (let rest = Math.ceil(this.#pairs.size / 2); rest > 0; rest -= 1) {
 				this.#evictOldest();
 			}
-			return openFile(path, OPEN_OR_CREATE);
+			return openFile(path, flags);
 		}
 	}
 }

@@ -1,7 +1,7 @@
 /**
  * One shape's log as its lane holds it: what is on disk (`tail`), what readers may see (`completed`), and the
  * chain of entries in the arena that are not written yet. Owns these numbers; must do no I/O (log-writer.ts
- * does, and log-recovery.ts fills a fresh one). The order of calls in a batch: `append` and `seal` as the
+ * does, and log-recovery.ts fills a fresh one). The order of calls in a group: `append` and `seal` as the
  * stream says, then the writer's `flush`, then `commit`, or the writer's `rollback`.
  */
 
@@ -36,7 +36,7 @@ export class ShapeLog implements LaneLog {
 	#last = NO_RECORD;
 	#isLastSealed = false;
 	#sealsOnDisk = false;
-	/** From before the batch; valid while `#isSaved`. */
+	/** From before the group; valid while `#isSaved`. */
 	readonly #savedTail = new LogTail();
 	readonly #savedCompleted = new LogTail();
 	#isSaved = false;
@@ -45,12 +45,12 @@ export class ShapeLog implements LaneLog {
 		this.directory = directory;
 	}
 
-	/** Takes over what the recovery found. */
-	restore(tail: LogTail, completed: LogTail, firstUnsyncedSegment: number): void {
+	/** Takes over what the recovery found. `createdFiles`: the directory may not be synced. */
+	restore(tail: LogTail, completed: LogTail, firstUnsyncedSegment: number, createdFiles: boolean): void {
 		this.tail.copyFrom(tail);
 		this.completed.copyFrom(completed);
 		this.firstUnsyncedSegment = firstUnsyncedSegment;
-		this.createdFiles = true;
+		this.createdFiles = createdFiles;
 		this.#takeOffset();
 	}
 
@@ -116,7 +116,7 @@ export class ShapeLog implements LaneLog {
 		}
 	}
 
-	/** The writer, before it touches the files or the tail: remembers where the batch began. */
+	/** The writer, before it touches the files or the tail: remembers where the group began. */
 	save(): void {
 		if (!this.#isSaved) {
 			this.#savedTail.copyFrom(this.tail);
@@ -132,12 +132,12 @@ export class ShapeLog implements LaneLog {
 		this.#sealsOnDisk = false;
 	}
 
-	/** The batch is written for all shapes: there is no way back to before it. */
+	/** The group is written for all shapes: there is no way back to before it. */
 	commit(): void {
 		this.#isSaved = false;
 	}
 
-	/** Back to before the batch. The files may now hold more than the tail says (`excessSegment`). */
+	/** Back to before the group. The files may now hold more than the tail says (`excessSegment`). */
 	revert(): void {
 		if (this.#isSaved) {
 			this.excessSegment = Math.max(this.excessSegment, this.tail.segment);
@@ -149,9 +149,9 @@ export class ShapeLog implements LaneLog {
 		this.#takeOffset();
 	}
 
-	/** The entries of the open transaction do not exist: it will be sent again. Only between batches. */
+	/** The entries of the open transaction do not exist: it will be sent again. Only between groups. */
 	discardOpen(): void {
-		invariant(this.#head === NO_RECORD, "discarding in the middle of a batch");
+		invariant(this.#head === NO_RECORD, "discarding in the middle of a group");
 		if (!this.tail.sealed) {
 			this.excessSegment = Math.max(this.excessSegment, this.tail.segment);
 			this.tail.copyFrom(this.completed);

@@ -136,9 +136,9 @@ describe("batch processor", () => {
 		const lane = fixture();
 		await lane.addSpliced(1);
 		const first = lane.process([itemsRelation(), ...transaction(500n, 7, frames.insert(ITEMS, row("1", "a")))]);
-		expect(first).toEqual({ streamEpoch: 1, committedLsn: 500n, committedEndLsn: 516n });
+		expect(first).toEqual({ sequence: 1, streamEpoch: 1, committedLsn: 500n, committedEndLsn: 516n });
 		const second = lane.process([itemsRelation(), frames.begin(600n, 8)], { endsInside: true });
-		expect(second).toEqual({ streamEpoch: 1, committedLsn: null, committedEndLsn: null });
+		expect(second).toEqual({ sequence: 2, streamEpoch: 1, committedLsn: null, committedEndLsn: null });
 	});
 
 	it("hides a transaction over several batches until its commit and seals its last entry in place", async () => {

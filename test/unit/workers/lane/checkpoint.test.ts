@@ -98,7 +98,7 @@ describe("checkpoint", () => {
 		lane.process(batch(500n));
 		checkpoint.processed({ streamEpoch: 1, endLsn: 516n });
 		const running = checkpoint.run();
-		await lane.control.removeShape(3);
+		await lane.remove(3);
 		lane.process(batch(600n));
 		await running;
 		expect(reports).toEqual([{ streamEpoch: 1, endLsn: 516n }]);
@@ -119,6 +119,9 @@ describe("checkpoint", () => {
 		await checkpoint.run();
 		expect(syncs).toBe(1);
 		expect(lane.events).toMatchObject([{ slot: 1, reason: INVALIDATED_CORRUPT }]);
+		expect(reports).toEqual([]);
+		await lane.remove(1);
+		checkpoint.reportIfClean();
 		expect(reports).toEqual([{ streamEpoch: 1, endLsn: 516n }]);
 	});
 

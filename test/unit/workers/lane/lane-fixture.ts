@@ -4,7 +4,13 @@
  */
 
 import { readFileSync } from "node:fs";
-import { BATCH_HEADER_BYTES, FRAME_LENGTH_BYTES, writeBatchHeader } from "../../../../src/shared/batch-layout.ts";
+import { must } from "../../../../src/shared/assert.ts";
+import {
+	BATCH_HEADER_BYTES,
+	FRAME_LENGTH_BYTES,
+	readBatchHeader,
+	writeBatchHeader,
+} from "../../../../src/shared/batch-layout.ts";
 import { type Fault, FaultInjector } from "../../../../src/shared/fault-points.ts";
 import { logSegmentPath } from "../../../../src/shared/log-layout.ts";
 import type { LogStore } from "../../../../src/shared/log-store.ts";
@@ -21,7 +27,7 @@ import type {
 import { ShapeTable, SLOT_ACTIVE } from "../../../../src/shared/shape-table.ts";
 import type { Tuple } from "../../../../src/shared/tuple.ts";
 import { PgoutputDecoder } from "../../../../src/workers/decode/pgoutput.ts";
-import { BatchProcessor, type ProcessedBatch } from "../../../../src/workers/lane/batch-processor.ts";
+import { BatchProcessor, type ProcessedGroup } from "../../../../src/workers/lane/batch-processor.ts";
 import { ShapeBook } from "../../../../src/workers/lane/shape-book.ts";
 import { ShapeControl } from "../../../../src/workers/lane/shape-control.ts";
 import { FileLogStore } from "../../../../src/workers/log/log-store.ts";
@@ -230,8 +236,9 @@ export class LaneFixture {
 	readonly events: LaneEvent[] = [];
 	readonly faults: FaultInjector;
 	readonly #directory: string;
-	/** Of the last batch that was processed. */
+	/** Of the last batch that was written, and of the last one that was taken. */
 	#sequence = 0;
+	#takenSequence = 0;
 
 	constructor(options: FixtureOptions) {
 		this.#directory = options.directory;
@@ -251,6 +258,7 @@ export class LaneFixture {
 		const log = createLogger("silent", "lane-0");
 		const openTransaction = options.resume?.openTransaction ?? null;
 		this.book = new ShapeBook({
+			lane: 0,
 			table: this.table,
 			matcher,
 			store: this.store,
@@ -278,8 +286,11 @@ export class LaneFixture {
 			processor: this.processor,
 			store: this.store,
 			openTransaction,
+			settle: () => this.flush(),
 			restored: () => undefined,
 			announce: () => undefined,
+			removed: () => undefined,
+			log,
 		});
 	}
 
@@ -297,12 +308,25 @@ export class LaneFixture {
 	/** Adds a shape and splices a snapshot that holds nothing. */
 	async addSpliced(slot: number, options: DefinitionOptions = {}): Promise<void> {
 		await this.addPending(slot, options);
-		await this.control.spliceSnapshot(slot, EMPTY_SNAPSHOT);
+		await this.splice(slot, EMPTY_SNAPSHOT);
 	}
 
 	async addSplicedWith(slot: number, snapshot: SnapshotInfo, options: DefinitionOptions = {}): Promise<void> {
 		await this.addPending(slot, options);
-		await this.control.spliceSnapshot(slot, snapshot);
+		await this.splice(slot, snapshot);
+	}
+
+	splice(slot: number, snapshot: SnapshotInfo): Promise<"spliced" | "retake"> {
+		return this.control.spliceSnapshot(slot, this.table.generation(slot), snapshot);
+	}
+
+	open(slot: number): Promise<void> {
+		return this.control.openShape(slot, this.table.generation(slot));
+	}
+
+	/** As the registrar does when the removal is durable. */
+	remove(slot: number): Promise<void> {
+		return this.control.removeShape(slot, this.table.generation(slot));
 	}
 
 	async addPending(slot: number, options: DefinitionOptions = {}): Promise<void> {
@@ -310,13 +334,43 @@ export class LaneFixture {
 		await this.control.addShape(this.assignment(slot, options));
 	}
 
-	/** Processes a batch; numbered on from the last one that succeeded, unless a number is given. */
-	process(payload: readonly Buffer[], options: BatchOptions = {}): ProcessedBatch {
-		const sequence = options.sequence ?? this.#sequence + 1;
+	/** Takes a batch and writes it; numbered on from the last one that succeeded, unless a number is given. */
+	process(payload: readonly Buffer[], options: BatchOptions = {}): ProcessedGroup {
+		this.take(payload, options);
+		return must(this.flush(), "a batch was taken");
+	}
+
+	/** Takes a batch into the group that the next {@link flush} or {@link process} writes. */
+	take(payload: readonly Buffer[], options: BatchOptions = {}): void {
+		const sequence = options.sequence ?? this.#takenSequence + 1;
 		const shared = batchOf(payload, { ...options, sequence });
-		const processed = this.processor.process(Buffer.from(shared), new DataView(shared), 0);
-		this.#sequence = sequence;
+		const view = new DataView(shared);
+		const header = readBatchHeader(view, 0);
+		if (this.processor.startsAnew(header)) {
+			this.flush();
+		}
+		this.#orForget(() => this.processor.take(header, Buffer.from(shared), view, 0));
+		this.#takenSequence = sequence;
+	}
+
+	/** Null when nothing was taken. */
+	flush(): ProcessedGroup | null {
+		if (!this.processor.isHolding) {
+			return null;
+		}
+		const processed = this.#orForget(() => this.processor.flush());
+		this.#sequence = processed.sequence;
 		return processed;
+	}
+
+	/** A group that fails comes again from its first batch. */
+	#orForget<T>(work: () => T): T {
+		try {
+			return work();
+		} catch (error) {
+			this.#takenSequence = this.#sequence;
+			throw error;
+		}
 	}
 
 	/** What readers may see of the shape's log: all segments up to the visible end. */

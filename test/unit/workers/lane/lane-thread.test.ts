@@ -22,6 +22,7 @@ import { ShapeTable } from "../../../../src/shared/shape-table.ts";
 import { workerEntry } from "../../../../src/shared/thread-entry.ts";
 import * as frames from "../../../support/pgoutput-frames.ts";
 import { useTemporaryDirectory } from "../../../support/temporary-directory.ts";
+import { waitFor } from "../../../support/wait-for.ts";
 import {
 	type BatchOptions,
 	batchOf,
@@ -139,7 +140,7 @@ class Harness {
 	async addSpliced(slot: number): Promise<void> {
 		this.table.assign(slot, 0, 3);
 		await this.registrar.addShape(this.assignment(slot));
-		await this.registrar.spliceSnapshot(slot, EMPTY_SNAPSHOT);
+		await this.registrar.spliceSnapshot(slot, this.table.generation(slot), EMPTY_SNAPSHOT);
 	}
 
 	close(): void {
@@ -236,8 +237,10 @@ describe("a lane's thread", () => {
 		await lane.registrar.restore([]);
 		await lane.addSpliced(1);
 		lane.send(1, [itemsRelation(), ...transaction(500n, 7, insert("1"))]);
+		await waitFor("the shape is dropped", () => lane.table.invalidated(1) === 4);
+		expect(lane.received.some(({ kind }) => kind === "durable")).toBe(false);
+		await lane.registrar.removeShape(1, lane.table.generation(1));
 		expect(await lane.message("durable")).toMatchObject({ lsn: 516n });
-		expect(lane.table.invalidated(1)).toBe(4);
 		lane.close();
 	});
 

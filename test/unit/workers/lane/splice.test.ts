@@ -56,7 +56,7 @@ describe("splice", () => {
 		lane.process([itemsRelation(), ...transaction(500n, 10, insert("1")), ...transaction(600n, 11, insert("2"))]);
 		expect(lane.visible(1)).toEqual([]);
 		expect(lane.table.logState(1)).toMatchObject({ opened: true, lastOffset: { tx: 0n, op: 0 } });
-		expect(await lane.control.spliceSnapshot(1, snapshot(11, 11, [], 550))).toBe("spliced");
+		expect(await lane.splice(1, snapshot(11, 11, [], 550))).toBe("spliced");
 		expect(lane.visible(1).map(brief)).toEqual(["insert 2@600_2!"]);
 		lane.process([itemsRelation(), ...transaction(700n, 12, insert("3"))]);
 		expect(lane.visible(1).map(brief)).toEqual(["insert 2@600_2!", "insert 3@700_2!"]);
@@ -66,7 +66,7 @@ describe("splice", () => {
 		const lane = fixture();
 		await lane.addPending(1);
 		lane.process([itemsRelation(), ...transaction(500n, 10, insert("1"))]);
-		expect(await lane.control.spliceSnapshot(1, snapshot(10, 11, [10], 550))).toBe("spliced");
+		expect(await lane.splice(1, snapshot(10, 11, [10], 550))).toBe("spliced");
 		expect(lane.visible(1).map(brief)).toEqual(["insert 1@500_2!"]);
 	});
 
@@ -76,7 +76,7 @@ describe("splice", () => {
 		lane.process([itemsRelation(), ...transaction(500n, 10, ...["1", "2", "3", "4"].map(insert))]);
 		lane.process([itemsRelation(), ...transaction(510n, 11, ...["5", "6", "7", "8"].map(insert))]);
 		lane.process([itemsRelation(), frames.begin(520n, 12), ...["9", "10"].map(insert)], { endsInside: true });
-		expect(await lane.control.spliceSnapshot(1, snapshot(11, 12, [11], 515))).toBe("spliced");
+		expect(await lane.splice(1, snapshot(11, 12, [11], 515))).toBe("spliced");
 		expect(lane.visible(1).map((item) => item.value["id"])).toEqual(["5", "6", "7", "8"]);
 		lane.process([itemsRelation(), insert("11"), frames.commit(520n, 536n)], {
 			open: { lsn: 520n, xid: 12, changes: 2 },
@@ -88,7 +88,7 @@ describe("splice", () => {
 		const lane = fixture();
 		await lane.addPending(1);
 		lane.process([itemsRelation(), frames.begin(500n, 10), insert("1")], { endsInside: true });
-		expect(await lane.control.spliceSnapshot(1, snapshot(11, 11, [], 550))).toBe("spliced");
+		expect(await lane.splice(1, snapshot(11, 11, [], 550))).toBe("spliced");
 		lane.process([itemsRelation(), insert("2"), frames.commit(500n, 516n), ...transaction(600n, 11, insert("3"))], {
 			open: { lsn: 500n, xid: 10, changes: 1 },
 		});
@@ -99,9 +99,9 @@ describe("splice", () => {
 		const lane = fixture();
 		lane.process([itemsRelation(), ...transaction(500n, 942, insert("1"))]);
 		await lane.addPending(1);
-		expect(await lane.control.spliceSnapshot(1, snapshot(942, 942, [], 550))).toBe("retake");
-		expect(await lane.control.spliceSnapshot(1, snapshot(942, 943, [942], 560))).toBe("retake");
-		expect(await lane.control.spliceSnapshot(1, snapshot(943, 943, [], 570))).toBe("spliced");
+		expect(await lane.splice(1, snapshot(942, 942, [], 550))).toBe("retake");
+		expect(await lane.splice(1, snapshot(942, 943, [942], 560))).toBe("retake");
+		expect(await lane.splice(1, snapshot(943, 943, [], 570))).toBe("spliced");
 	});
 
 	it("retakes when the transaction that was open as the shape came is missing, and never writes its rest", async () => {
@@ -111,8 +111,8 @@ describe("splice", () => {
 		lane.process([itemsRelation(), insert("1"), frames.commit(500n, 516n), ...transaction(600n, 11, insert("2"))], {
 			open: { lsn: 500n, xid: 10, changes: 0 },
 		});
-		expect(await lane.control.spliceSnapshot(1, snapshot(10, 12, [10], 650))).toBe("retake");
-		expect(await lane.control.spliceSnapshot(1, snapshot(11, 12, [11], 650))).toBe("spliced");
+		expect(await lane.splice(1, snapshot(10, 12, [10], 650))).toBe("retake");
+		expect(await lane.splice(1, snapshot(11, 12, [11], 650))).toBe("spliced");
 		expect(lane.visible(1).map(brief)).toEqual(["insert 2@600_2!"]);
 	});
 
@@ -120,7 +120,7 @@ describe("splice", () => {
 		const lane = fixture();
 		lane.process([itemsRelation(["id"], 200, "other"), ...transaction(500n, 942, frames.insert(200, ["1"]))]);
 		await lane.addPending(1);
-		expect(await lane.control.spliceSnapshot(1, snapshot(942, 942, [], 550))).toBe("spliced");
+		expect(await lane.splice(1, snapshot(942, 942, [], 550))).toBe("spliced");
 	});
 
 	it("filters by position, not by the first id beyond the snapshot (hole S3)", async () => {
@@ -164,7 +164,7 @@ describe("splice", () => {
 			...transaction(600n, 12, insert("2")),
 		]);
 		expect(lane.events).toEqual([]);
-		expect(await lane.control.spliceSnapshot(1, snapshot(12, 12, [], 550))).toBe("spliced");
+		expect(await lane.splice(1, snapshot(12, 12, [], 550))).toBe("spliced");
 		expect(lane.visible(1).map(brief)).toEqual(["insert 2@600_2!"]);
 	});
 
@@ -180,7 +180,7 @@ describe("splice", () => {
 		await lane.addPending(1);
 		lane.process(batch);
 		expect(lane.events).toEqual([]);
-		await expect(lane.control.spliceSnapshot(1, snapshot(10, 10, [], 550))).rejects.toMatchObject({
+		await expect(lane.splice(1, snapshot(10, 10, [], 550))).rejects.toMatchObject({
 			code: "SLUICE_SHAPE_GONE",
 		});
 		expect(lane.table.invalidated(1)).toBe(reason);
@@ -189,9 +189,9 @@ describe("splice", () => {
 	it("forgets a shape that was removed before its snapshot came", async () => {
 		const lane = fixture();
 		await lane.addPending(1);
-		await lane.control.removeShape(1);
-		await lane.control.removeShape(1);
-		await expect(lane.control.spliceSnapshot(1, snapshot(10, 10, [], 550))).rejects.toMatchObject({
+		await lane.remove(1);
+		await lane.remove(1);
+		await expect(lane.splice(1, snapshot(10, 10, [], 550))).rejects.toMatchObject({
 			code: "SLUICE_SHAPE_GONE",
 		});
 	});
@@ -204,8 +204,8 @@ describe("splice", () => {
 		lane.process([itemsRelation(), ...many]);
 		await lane.addPending(1);
 		// Older than the list: taken to be visible. The newest must be seen.
-		expect(await lane.control.spliceSnapshot(1, snapshot(5001, 25_000, [5001], 1_000_000))).toBe("spliced");
+		expect(await lane.splice(1, snapshot(5001, 25_000, [5001], 1_000_000))).toBe("spliced");
 		await lane.addPending(2);
-		expect(await lane.control.spliceSnapshot(2, snapshot(24_999, 24_999, [], 1_000_000))).toBe("retake");
+		expect(await lane.splice(2, snapshot(24_999, 24_999, [], 1_000_000))).toBe("retake");
 	});
 });
