@@ -6,6 +6,7 @@
  */
 
 import { randomInt } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { to as copyTo } from "pg-copy-streams";
 import { InvariantError, must } from "../../shared/assert.ts";
@@ -34,6 +35,16 @@ function beginStatement(timeoutMs: number): string {
 		SELECT pg_catalog.pg_current_snapshot()::text AS snapshot, pg_catalog.pg_current_wal_insert_lsn()::text AS lsn`;
 }
 
+/**
+ * Commits that wait for a synchronous standby: they have been streamed, and nobody sees them yet (PostgreSQL:
+ * `SyncRepWaitForLSN` comes before `ProcArrayEndTransaction`). A client may already have got such a change, so a subset
+ * that does not hold it would leave the older row with it for ever.
+ */
+const STREAMED_UNSEEN = `SELECT backend_xid::text AS xid FROM pg_catalog.pg_stat_activity
+	WHERE wait_event = 'SyncRep' AND backend_xid IS NOT NULL`;
+const RETAKE_MS = 50;
+const RETAKE_BUDGET_MS = 5_000;
+
 /** Runs the task to its outcome. Does not throw. */
 export async function takeSubset(task: SubsetTask): Promise<SubsetOutcome> {
 	try {
@@ -47,13 +58,7 @@ async function attempt(task: SubsetTask): Promise<SubsetOutcome> {
 	const client = await takeConnection(task.databaseUrl);
 	let clean = false;
 	try {
-		// Four statements in one simple query: pg answers with a list of results.
-		const results = (await client.query(beginStatement(task.timeoutMs))) as unknown as readonly pg.QueryResult<{
-			snapshot: string;
-			lsn: string;
-		}>[];
-		const row = must(results[3]?.rows[0], "the snapshot's statement answers one row");
-		const { body, rows } = await readBody(task, client, parseSnapshot(row.snapshot, row.lsn));
+		const { body, rows } = await readBody(task, client, await begin(client, task.timeoutMs));
 		await client.query("COMMIT");
 		clean = true;
 		return { kind: "finished", body, rows };
@@ -73,6 +78,43 @@ async function attempt(task: SubsetTask): Promise<SubsetOutcome> {
 			breakConnection(client);
 		}
 	}
+}
+
+/** Begins the transaction, with a snapshot that holds whatever was streamed before this call. */
+async function begin(client: pg.Client, timeoutMs: number): Promise<SnapshotInfo> {
+	const deadline = performance.now() + RETAKE_BUDGET_MS;
+	for (;;) {
+		// Before the snapshot: who begins to wait later was streamed later.
+		const streamed = await client.query<{ xid: string }>(STREAMED_UNSEEN);
+		// Four statements in one simple query: pg answers with a list of results.
+		const results = (await client.query(beginStatement(timeoutMs))) as unknown as readonly pg.QueryResult<{
+			snapshot: string;
+			lsn: string;
+		}>[];
+		const row = must(results[3]?.rows[0], "the snapshot's statement answers one row");
+		const snapshot = parseSnapshot(row.snapshot, row.lsn);
+		if (streamed.rows.every(({ xid }) => isVisible(BigInt(xid), snapshot))) {
+			return snapshot;
+		}
+		await client.query("ROLLBACK");
+		if (performance.now() >= deadline) {
+			throw new SluiceError("SLUICE_SNAPSHOT_FAILED", {
+				sqlState: null,
+				serverMessage: "Commits wait for a synchronous standby: what was streamed of them cannot be read yet",
+			});
+		}
+		await delay(RETAKE_MS);
+	}
+}
+
+/**
+ * The snapshot sees a transaction that had committed. @param xid 32 bits, as pg_stat_activity shows it; the ids of
+ * transactions that are there at one time differ by less than 2^31
+ */
+export function isVisible(xid: bigint, snapshot: Pick<SnapshotInfo, "xmax" | "xipList">): boolean {
+	const xmax = BigInt(snapshot.xmax);
+	const full = xmax + BigInt.asIntN(32, xid - xmax);
+	return full < xmax && !snapshot.xipList.includes(String(full));
 }
 
 async function readBody(

@@ -6,7 +6,7 @@ import pg from "pg";
 import { describe, expect, it } from "vitest";
 import { SluiceError } from "../../../../src/shared/errors.ts";
 import type { ShapeDefinition } from "../../../../src/shared/shape-definition.ts";
-import { bodyStart, subsetError, subsetStatement } from "../../../../src/workers/snapshot/subset.ts";
+import { bodyStart, isVisible, subsetError, subsetStatement } from "../../../../src/workers/snapshot/subset.ts";
 
 const DEFINITION: ShapeDefinition = {
 	table: { oid: 1, schema: "public", name: "Items", kind: "r", columns: [], leafOids: [] },
@@ -50,6 +50,22 @@ it("a subset's metadata holds decimal texts and the mark as a number", () => {
 	expect(bodyStart(snapshot, 7)).toBe(
 		'{"metadata":{"xmin":"731","xmax":"735","xip_list":["732"],"database_lsn":"26801112","snapshot_mark":7},"data":[',
 	);
+});
+
+it("a transaction is seen when it is below xmax and was not in progress, across an epoch too", () => {
+	const seen = (xid: bigint, xmax: string, ...xipList: string[]) => isVisible(xid, { xmax, xipList });
+	expect([seen(731n, "735", "732"), seen(732n, "735", "732"), seen(735n, "735"), seen(740n, "735")]).toEqual([
+		true,
+		false,
+		false,
+		false,
+	]);
+	// 2^32 + 5: the id before it was 4294967295.
+	expect([seen(4_294_967_295n, "4294967301"), seen(4n, "4294967301", "4294967300"), seen(5n, "4294967301")]).toEqual([
+		true,
+		false,
+		false,
+	]);
 });
 
 describe("an error of PostgreSQL", () => {
