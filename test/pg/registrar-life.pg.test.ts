@@ -125,6 +125,18 @@ describe.each(testServers())("the registrar on $name", (kind) => {
 		expect((await again.registrar.open()).shapeCount).toBe(1);
 	});
 
+	it("gives lanes no new shape until they have heard of a purge", async () => {
+		await using room = await prepare(ITEMS);
+		await using registrar = await TestRegistrar.start(room.setup);
+		await registrar.complete({ table: "items" });
+		const added = registrar.lane.added.length;
+		await registrar.reconcile({ slotCreated: true });
+		const next = registrar.complete({ table: "items" });
+		await delay(500);
+		expect(registrar.lane.added).toHaveLength(added);
+		await next;
+	});
+
 	it("gives a restarted lane its complete shapes and fails those that it was creating", async () => {
 		await using room = await prepare(ITEMS);
 		await using registrar = await TestRegistrar.start(room.setup);
@@ -212,6 +224,24 @@ describe.each(testServers())("the registrar on $name", (kind) => {
 		await waitFor("the removal", () => registrar.table.state(shape.slot) === SLOT_REMOVED);
 		await registrar.registrar.shapes.settled();
 		await registrar.complete({ table: "items", columns: "id" });
+	});
+
+	it("asks a server that can to log its running transactions, and takes no for an answer", async () => {
+		await using room = await prepare(ITEMS);
+		await using registrar = await TestRegistrar.start(room.setup);
+		const [server] = await room.database.sql<{ can: boolean; lsn: string }>(
+			"select current_setting('server_version_num')::int >= 160000 as can, pg_current_wal_insert_lsn()::text as lsn",
+		);
+		await registrar.registrar.nudgeSlotCreation();
+		const [after] = await room.database.sql<{ written: boolean }>(
+			"select pg_current_wal_insert_lsn() > $1::pg_lsn as written",
+			[server?.lsn],
+		);
+		if (server?.can === true) {
+			expect(after?.written).toBe(true);
+		}
+		await registrar.registrar.stop();
+		await registrar.registrar.nudgeSlotCreation();
 	});
 
 	it("refuses a data directory that another registrar holds", async () => {

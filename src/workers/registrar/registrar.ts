@@ -21,6 +21,7 @@ import type {
 	StoredPosition,
 } from "../../shared/messages.ts";
 import { ShapeTable } from "../../shared/shape-table.ts";
+import { waitMs } from "./backoff.ts";
 import { Catalogue, type StoredShape } from "./catalogue.ts";
 import { ConnectionTarget } from "./connection-target.ts";
 import { Continuity } from "./continuity.ts";
@@ -42,6 +43,11 @@ import { type OrderByParser, SubsetQueries } from "./subset-query.ts";
 
 /** A position waits for the removals before it; main tries again later. */
 const REMOVALS_WAIT_MS = 5_000;
+/**
+ * After a purge lanes still hold batches of the old history until main has told them to skip those; a shape that came
+ * to a lane before that would get them. Main tells them at once when it is told of the purge.
+ */
+const PURGE_REST_MS = 1_000;
 
 export interface RegistrarOptions {
 	readonly init: Pick<RegistrarInit, "config" | "instanceId" | "shapeTable">;
@@ -79,6 +85,7 @@ export class Registrar implements RegistrarControl {
 	#position: StoredPosition | null = null;
 	/** What is there was compared with the database since the start: shapes may be made. */
 	#compared = false;
+	#purgeOver: Promise<unknown> = Promise.resolve();
 	#countScheduled = false;
 
 	constructor(options: RegistrarOptions) {
@@ -148,6 +155,10 @@ export class Registrar implements RegistrarControl {
 		const stored = catalogue.position();
 		const decision = decidePosition(stored, facts, receivedLsn);
 		if (decision.purge !== null) {
+			const over = Promise.withResolvers<void>();
+			if (this.#position !== null) {
+				this.#purgeOver = over.promise.then(() => waitMs(PURGE_REST_MS, this.#stopping.signal));
+			}
 			if (shapes.count > 0) {
 				this.#options.logger.warn(
 					{
@@ -163,7 +174,7 @@ export class Registrar implements RegistrarControl {
 			publication.forgetAll();
 			continuity.reset();
 			// Durable before the position moves: a crash in between must not leave old shapes behind a new position.
-			await shapes.purge();
+			await shapes.purge().finally(over.resolve);
 		}
 		const { systemIdentifier, timeline, slotName: slot } = facts;
 		this.#position = { systemIdentifier, timeline, slotName: slot, acknowledgedLsn: decision.startLsn };
@@ -299,6 +310,7 @@ export class Registrar implements RegistrarControl {
 			dataDir: config.dataDir,
 			laneCount: config.workers,
 			obstacle: () => this.#obstacle(lock),
+			purgeOver: () => this.#untilPurgeOver(),
 			onCount: () => this.#announceCount(),
 			signal,
 		});
@@ -344,6 +356,15 @@ export class Registrar implements RegistrarControl {
 			return new SluiceError(lock.reachable ? "SLUICE_NOT_ACTIVE" : "SLUICE_DATABASE_UNAVAILABLE");
 		}
 		return this.#compared ? null : new SluiceError("SLUICE_NOT_ACTIVE");
+	}
+
+	async #untilPurgeOver(): Promise<void> {
+		let awaited: Promise<unknown> | null = null;
+		// Another one may begin meanwhile.
+		while (awaited !== this.#purgeOver) {
+			awaited = this.#purgeOver;
+			await awaited;
+		}
 	}
 
 	#announceCount(): void {

@@ -38,6 +38,8 @@ export interface ShapesRooms extends CreationRooms, RemovalRooms {
 	readonly laneCount: number;
 	/** Null when shapes may be made now, else why not. */
 	readonly obstacle: () => SluiceError | null;
+	/** Resolves when no purge is under way, and lanes have heard of the last one. */
+	readonly purgeOver: () => Promise<void>;
 }
 
 export class Shapes implements Omit<RegistrarShapeControl, "querySubset"> {
@@ -244,11 +246,9 @@ export class Shapes implements Omit<RegistrarShapeControl, "querySubset"> {
 	// --- creation
 
 	async #findOrCreate(request: ShapeRequest, digest: string): Promise<Shape> {
-		const obstacle = this.#rooms.obstacle();
-		if (obstacle !== null) {
-			throw obstacle;
-		}
+		this.#checkObstacle();
 		const definition = await this.#rooms.requests.check(request);
+		await this.#rooms.purgeOver();
 		const identity = shapeIdentity(definition);
 		const shape = this.#registry.byIdentity(identity) ?? this.#create(identity, definition);
 		if (this.#registry.addRequest(shape, digest) && shape.state === "active") {
@@ -258,7 +258,16 @@ export class Shapes implements Omit<RegistrarShapeControl, "querySubset"> {
 		return shape;
 	}
 
+	/** @throws SluiceError when shapes cannot be made now */
+	#checkObstacle(): void {
+		const obstacle = this.#rooms.obstacle();
+		if (obstacle !== null) {
+			throw obstacle;
+		}
+	}
+
 	#create(identity: string, definition: ShapeDefinition): Shape {
+		this.#checkObstacle();
 		const { slots, table, catalogue, announcer, onCount, dataDir, laneCount } = this.#rooms;
 		const slot = slots.take();
 		const lane = laneOfShape(identity, laneCount);
