@@ -1,6 +1,7 @@
 /**
  * Names and records of a shape's files: docs/LOG-FORMAT.md in code. Owns the byte layout; must do no I/O.
- * Called by the log writer (lane), the snapshot task and the HTTP reader.
+ * The one writer of records is workers/log/index-record.ts, without objects. Called by the lane's log room, the
+ * snapshot task and the HTTP reader.
  */
 
 import { join } from "node:path";
@@ -23,22 +24,6 @@ export interface IndexRecord {
 	readonly crc: number;
 	/** Number of the entry in the whole log, from 0, modulo ORDINAL_MODULUS. */
 	readonly ordinal: number;
-}
-
-/** The log writer has its own, without objects (workers/log/index-record.ts); a test holds them together. */
-export function writeIndexRecord(
-	target: Buffer,
-	byteOffset: number,
-	record: Omit<IndexRecord, "ordinal">,
-	ordinal = 0,
-): void {
-	target.writeBigUInt64LE(record.tx, byteOffset);
-	target.writeUInt32LE(record.op, byteOffset + 8);
-	target.writeUInt32LE(((ordinal % ORDINAL_MODULUS) * 256 + record.flags) >>> 0, byteOffset + 12);
-	target.writeUInt32LE(record.position, byteOffset + 16);
-	target.writeUInt32LE(record.length, byteOffset + 20);
-	target.writeUInt32LE(record.crc, byteOffset + 24);
-	target.writeUInt32LE(crc32(target.subarray(byteOffset, byteOffset + 28)), byteOffset + 28);
 }
 
 /** Null when the record's own check does not hold. */

@@ -74,6 +74,8 @@ export interface LogStore {
 	create(directory: string): LaneLog;
 	/** Recovers a log. @throws SluiceError `SLUICE_LOG_CORRUPT`, `SLUICE_DISK_FAILED` */
 	open(directory: string, rules: RecoveryRules): LaneLog;
+	/** Its files are open: a flush costs less than for a log that has to take another one's place. */
+	isAtHand(log: LaneLog): boolean;
 	/** Writes what was appended. @throws SluiceError `SLUICE_DISK_FULL`, `SLUICE_DISK_FAILED`, `SLUICE_LOG_CORRUPT` */
 	flush(log: LaneLog): void;
 	/** The group is written for all logs: no way back to before it. */

@@ -45,13 +45,6 @@ export class MessageReader {
 		return this.uint32() | 0;
 	}
 
-	uint64(): bigint {
-		this.#need(8);
-		const value = this.#buffer.readBigUInt64BE(this.#at);
-		this.#at += 8;
-		return value;
-	}
-
 	/** A string that ends with a zero byte. */
 	text(): string {
 		const zero = this.#buffer.indexOf(0, this.#at);

@@ -1,8 +1,8 @@
 /**
  * Batches to log entries: walks the frames, finds the shapes, has their entries encoded, written and published.
  * Owns what is between two batches (position in the stream, open transaction) and guarantees that a group of
- * batches (any number that are taken before a flush) is processed wholly or not at all. The hot path of Sluice:
- * nothing is allocated for a row that matches nothing. Called by the lane's shell, one batch after the other.
+ * batches (any number that are taken before a flush) is processed wholly or not at all. Rows themselves are the
+ * business of row-entries.ts. Called by the lane's shell, one batch after the other.
  */
 
 import { invariant, must } from "../../shared/assert.ts";
@@ -18,26 +18,22 @@ import {
 	TAG_TRUNCATE,
 	TAG_UPDATE,
 } from "../../shared/batch-layout.ts";
-import { ByteWriter } from "../../shared/byte-writer.ts";
 import { type BeginMessage, OLD_WHOLE, type StreamDecoder } from "../../shared/decoding.ts";
 import { diskError } from "../../shared/disk-error.ts";
-import { writeTransactionStamp } from "../../shared/entry-encoder.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import type { FaultInjector } from "../../shared/fault-points.ts";
 import { LANE_BUFFER_BYTES_MAX } from "../../shared/limits.ts";
-import type { LaneLog, LogStore } from "../../shared/log-store.ts";
+import type { LogStore } from "../../shared/log-store.ts";
 import type { Logger } from "../../shared/logging.ts";
-import type { MatchSink, ShapeMatcher } from "../../shared/matching.ts";
+import type { ShapeMatcher } from "../../shared/matching.ts";
 import type { LaneResume } from "../../shared/messages.ts";
 import { opOfChange } from "../../shared/offset.ts";
-import { INVALIDATED_CORRUPT, INVALIDATED_QUARANTINE, NO_SLOT } from "../../shared/shape-table.ts";
+import { NO_SLOT } from "../../shared/shape-table.ts";
 import type { Tuple } from "../../shared/tuple.ts";
-import { ADMIT, admit, PRESENT } from "./admission.ts";
-import { DELETE, decideChange, INSERT, NOTHING, UPDATE } from "./change-decision.ts";
-import { type EntryKind, KEY_CHANGE_DELETE, KEY_CHANGE_INSERT } from "./encoder-group.ts";
 import type { LaneShape } from "./lane-shape.ts";
 import { OpenShapes } from "./open-shapes.ts";
-import { RelationBook, type RelationEntry } from "./relation-book.ts";
+import { RelationBook } from "./relation-book.ts";
+import { RowEntries } from "./row-entries.ts";
 import type { ShapeBook } from "./shape-book.ts";
 import { NO_EPOCH, StreamPosition } from "./stream-position.ts";
 import { StructuralChanges } from "./structural-changes.ts";
@@ -75,17 +71,13 @@ export class BatchProcessor {
 	readonly position = new StreamPosition();
 	readonly openShapes = new OpenShapes();
 	readonly structure: StructuralChanges;
-	/** Row changes seen, and entries made, since the start. */
+	/** Row changes seen since the start. */
 	rows = 0;
-	entries = 0;
 
 	readonly #options: BatchProcessorOptions;
-	readonly #sink: MatchSink;
 	readonly #begin: BeginMessage = { finalLsnHigh: 0, finalLsnLow: 0, xid: 0 };
-	readonly #stamp = new ByteWriter(128);
-	#stampSerial = -1;
+	readonly #entries: RowEntries;
 	#processedSequence = 0;
-	#changeSerial = 0;
 	readonly #group: WriteGroup;
 	/** Null between two groups. */
 	#start: GroupStart | null = null;
@@ -94,20 +86,19 @@ export class BatchProcessor {
 	#committedEndLsn = 0n;
 	/** From before this lane's life: parts of it are in the logs. */
 	#keptTransaction: LaneResume["openTransaction"];
-	/** The change at hand. */
-	#relation: RelationEntry | null = null;
-	#op = 0;
-	#isUpdate = false;
-	/** What a match could not do: thrown, or carried out, when the matcher has returned. */
-	#failure: unknown = null;
-	#doomed: { readonly shape: LaneShape; readonly reason: number }[] = [];
 
 	constructor(options: BatchProcessorOptions) {
 		this.#options = options;
 		this.#group = new WriteGroup(options.book, options.store, options.log);
 		this.#keptTransaction = options.openTransaction;
 		this.structure = new StructuralChanges(options.book, options.matcher, this.relations, this.position);
-		this.#sink = (slot, inOld, inNew) => this.#onMatch(slot, inOld, inNew);
+		const { position, openShapes } = this;
+		this.#entries = new RowEntries({ ...options, position, openShapes, group: this.#group });
+	}
+
+	/** Entries made since the start. */
+	get entries(): number {
+		return this.#entries.count;
 	}
 
 	/** Batches were taken that are not written yet. */
@@ -319,121 +310,9 @@ export class BatchProcessor {
 			oldTuple = decoder.oldTuple;
 			newTuple = tag === TAG_UPDATE ? decoder.newTuple : null;
 		}
-		this.#relation = relation;
-		this.#op = op;
-		this.#isUpdate = tag === TAG_UPDATE;
-		this.#changeSerial += 1;
-		try {
-			matcher.match(oid, oldTuple, newTuple, this.#sink);
-		} catch (error) {
-			this.#matchFailed(oid, error);
-		}
-		if (this.#failure !== null || this.#doomed.length > 0) {
-			this.#settleFailures();
-		}
+		this.#entries.change(relation, op, oldTuple, newTuple);
 		if (this.#options.store.space.heldBytes > LANE_BUFFER_BYTES_MAX) {
 			this.#write();
-		}
-	}
-
-	/** Must not throw: it is called from inside the matcher. */
-	#onMatch(slot: number, inOld: boolean, inNew: boolean): void {
-		const shape = this.#options.book.find(slot);
-		if (shape === undefined || this.#failure !== null) {
-			return;
-		}
-		this.#options.book.workOn(slot);
-		try {
-			this.#apply(shape, inOld, inNew);
-		} catch (error) {
-			this.#applyFailed(shape, error);
-		}
-	}
-
-	#apply(shape: LaneShape, inOld: boolean, inNew: boolean): void {
-		const { position } = this;
-		const log = shape.log ?? this.#options.book.recover(shape);
-		const relation = must(this.#relation, "a match outside a change");
-		if (relation.stale?.has(shape)) {
-			return;
-		}
-		if (shape.settledEra !== position.era) {
-			const verdict = admit(shape, log, position, this.#op);
-			if (verdict !== ADMIT) {
-				if (verdict === PRESENT) {
-					this.#options.book.markDirty(shape);
-				}
-				return;
-			}
-		}
-		const { group } = shape;
-		group.turnTo(this.#changeSerial, relation);
-		const { oldTuple, newTuple } = this.#options.decoder;
-		const changed = this.#isUpdate && inOld && inNew ? group.compare(oldTuple, newTuple) : 0;
-		switch (decideChange(inOld, inNew, changed)) {
-			case NOTHING:
-				return;
-			case INSERT:
-				this.#append(shape, log, INSERT, this.#op);
-				return;
-			case UPDATE:
-				this.#append(shape, log, UPDATE, this.#op);
-				return;
-			case DELETE:
-				this.#append(shape, log, DELETE, this.#op);
-				return;
-			default:
-				this.#append(shape, log, KEY_CHANGE_DELETE, this.#op);
-				this.#append(shape, log, KEY_CHANGE_INSERT, this.#op + 1);
-		}
-	}
-
-	#append(shape: LaneShape, log: LaneLog, kind: EntryKind, op: number): void {
-		const { position } = this;
-		const { space } = this.#options.store;
-		const { oldTuple, newTuple } = this.#options.decoder;
-		if (this.#stampSerial !== position.serial) {
-			writeTransactionStamp(this.#stamp, position.xid, position.lsnHigh, position.lsnLow);
-			this.#stampSerial = position.serial;
-		}
-		const { group } = shape;
-		group.encode(kind, space.bytes, this.#stamp, op, oldTuple, newTuple);
-		log.append(space, group.start(kind), group.length(kind), position.lsnHigh, position.lsnLow, op);
-		this.entries += 1;
-		this.openShapes.add(shape);
-		this.#group.touch(shape);
-	}
-
-	/** One bad shape must not stop the others; a bad disk stops the batch. */
-	#applyFailed(shape: LaneShape, thrown: unknown): void {
-		const error = diskError(thrown, "open");
-		if (error instanceof SluiceError && error.code !== "SLUICE_LOG_CORRUPT") {
-			this.#failure = error;
-			return;
-		}
-		const reason = error instanceof SluiceError ? INVALIDATED_CORRUPT : INVALIDATED_QUARANTINE;
-		this.#options.log.error({ err: error, slot: shape.slot }, "a row change could not be applied to a shape");
-		this.#doomed.push({ shape, reason });
-	}
-
-	/** A condition that throws cannot be named: all shapes of the relation go, rather than the lane at every try. */
-	#matchFailed(oid: number, error: unknown): void {
-		this.#options.log.error({ err: error, oid }, "a row change could not be matched, dropping the relation's shapes");
-		for (const shape of this.#options.book.on(oid)) {
-			this.#doomed.push({ shape, reason: INVALIDATED_QUARANTINE });
-		}
-	}
-
-	#settleFailures(): void {
-		const doomed = this.#doomed;
-		const failure = this.#failure;
-		this.#doomed = [];
-		this.#failure = null;
-		for (const { shape, reason } of doomed) {
-			this.#options.book.invalidate(shape, reason);
-		}
-		if (failure !== null) {
-			throw failure;
 		}
 	}
 
@@ -465,18 +344,14 @@ export class BatchProcessor {
 
 	#write(): void {
 		this.#group.write();
-		// Entries of the change at hand are not in the space any more.
-		this.#changeSerial += 1;
+		this.#entries.spaceCleared();
 	}
 
 	/** Everything as before the group. */
 	#giveUp(start: GroupStart): void {
 		this.#group.rollback();
-		this.#doomed = [];
-		this.#failure = null;
+		this.#entries.reset();
 		this.openShapes.replace(start.openShapes.filter(({ isGone }) => !isGone));
-		this.#stampSerial = -1;
-		this.#changeSerial += 1;
 		this.position.era += 1;
 		this.position.enter(start.header);
 		this.#start = null;

@@ -36,8 +36,8 @@ export function flushDelayMs(situation: FlushSituation): number {
 		return 0;
 	}
 	const restMs = REST_FACTOR * lastFlushMs;
-	const dueMs = moreQueued
-		? Math.max(LANE_FLUSH_WAIT_MAX_MS, Math.min(restMs, LANE_FLUSH_WAIT_BUSY_MS))
-		: Math.min(restMs, LANE_FLUSH_WAIT_MAX_MS);
+	// Thousands of logs take longer than the usual wait: at most half of the time, then.
+	const leastMs = Math.min(Math.max(LANE_FLUSH_WAIT_MAX_MS, lastFlushMs), LANE_FLUSH_WAIT_BUSY_MS);
+	const dueMs = moreQueued ? Math.max(leastMs, Math.min(restMs, LANE_FLUSH_WAIT_BUSY_MS)) : Math.min(restMs, leastMs);
 	return Math.max(0, dueMs - sinceFlushMs);
 }

@@ -1,6 +1,6 @@
 /**
  * A lane's ports, queue and timers around its batch processor. Owns when things happen; must hold no rule of the
- * stream. Batches are taken one by one and written in groups (flush-pacing.ts says when); only then are they
+ * stream. Batches are taken one by one and written in groups (flush-clock.ts says when); only then are they
  * reported. Between two batches the event loop gets a turn, so that control calls, checkpoints and samples happen
  * under load. Made by the lane's entry, once for each task.
  */
@@ -31,7 +31,7 @@ import { startSampling } from "../../shared/thread-sample.ts";
 import { BatchProcessor } from "./batch-processor.ts";
 import { Checkpoint } from "./checkpoint.ts";
 import { checkpointDelayMs } from "./checkpoint-pacing.ts";
-import { flushDelayMs } from "./flush-pacing.ts";
+import { FlushClock } from "./flush-clock.ts";
 import { ShapeBook } from "./shape-book.ts";
 import { ShapeControl } from "./shape-control.ts";
 
@@ -62,17 +62,13 @@ export class LaneShell {
 	readonly #book: ShapeBook;
 	readonly #processor: BatchProcessor;
 	readonly #checkpoint: Checkpoint;
+	readonly #clock: FlushClock;
 	readonly #channel: BroadcastChannel;
 	readonly #segments: readonly Memory[];
 	#queue: InboundBatch[] = [];
 	#expectedSequence: number;
 	/** First batch that was not reported: of the group, or the next one. */
 	#unreportedSequence: number;
-	/** Batches of the group, in main's window. */
-	#groupWindowBytes = 0;
-	#flushEndedMs = Number.NEGATIVE_INFINITY;
-	#flushMs = 0;
-	#flushTimer: NodeJS.Timeout | null = null;
 	/** Batches of earlier epochs are from before a gap in the stream. */
 	#firstEpoch = 0;
 	#isRestored = false;
@@ -125,6 +121,10 @@ export class LaneShell {
 			faults: this.#faults,
 			report: ({ endLsn, streamEpoch }) => this.#post({ kind: "durable", lsn: endLsn, streamEpoch }),
 			log: this.#log,
+		});
+		this.#clock = new FlushClock({
+			windowBytesMax: config.windowBytes * LANE_GROUP_WINDOW_FRACTION,
+			due: () => this.#guarded(() => this.#flushWhenDue()),
 		});
 		this.#channel = new BroadcastChannel(slotsChannelName(task.instanceId));
 		this.#segments = task.segments.map(memoryOf);
@@ -249,7 +249,7 @@ export class LaneShell {
 				this.#write();
 			}
 			this.#processor.take(header, memory.buffer, memory.view, batch.byteOffset);
-			this.#groupWindowBytes += batch.byteLength;
+			this.#clock.joined(batch.byteLength);
 			this.#expectedSequence = batch.sequence + 1;
 		});
 	}
@@ -278,23 +278,8 @@ export class LaneShell {
 		if (!processor.isHolding) {
 			return;
 		}
-		const moreQueued = this.#queue.length > 0;
-		const delayMs = flushDelayMs({
-			hasWork: processor.hasWork,
-			heldBytes: processor.heldBytes,
-			windowBytes: this.#groupWindowBytes,
-			windowBytesMax: this.#task.config.windowBytes * LANE_GROUP_WINDOW_FRACTION,
-			moreQueued,
-			sinceFlushMs: performance.now() - this.#flushEndedMs,
-			lastFlushMs: this.#flushMs,
-		});
-		if (delayMs === 0) {
+		if (this.#clock.isDue(processor.hasWork, processor.heldBytes, this.#queue.length > 0)) {
 			this.#flush();
-		} else if (!moreQueued && this.#flushTimer === null) {
-			this.#flushTimer = setTimeout(() => {
-				this.#flushTimer = null;
-				this.#guarded(() => this.#flushWhenDue());
-			}, Math.ceil(delayMs));
 		}
 	}
 
@@ -317,13 +302,12 @@ export class LaneShell {
 		if (committedEndLsn !== null) {
 			this.#checkpoint.processed({ streamEpoch, endLsn: committedEndLsn });
 		}
-		this.#flushEndedMs = performance.now();
-		this.#flushMs = this.#flushEndedMs - startedMs;
+		this.#clock.flushed(startedMs);
 	}
 
 	#reported(sequence: number): void {
 		this.#unreportedSequence = sequence + 1;
-		this.#groupWindowBytes = 0;
+		this.#clock.ended();
 		this.#post({ kind: "written", sequence });
 	}
 
@@ -341,7 +325,7 @@ export class LaneShell {
 			}
 			const sequence = this.#unreportedSequence;
 			this.#expectedSequence = sequence;
-			this.#groupWindowBytes = 0;
+			this.#clock.ended();
 			this.#announce();
 			this.#post({ kind: "failed", sequence, error: toWire(mapped) });
 		}
@@ -388,7 +372,7 @@ export class LaneShell {
 			appendedBytes: this.#store.appendedBytes,
 			dirtyShapes: this.#book.dirtyCount,
 			endingShapes: this.#book.endingCount,
-			flushMs: Math.round(this.#flushMs),
+			flushMs: Math.round(this.#clock.lastMs),
 			openFiles: this.#store.openFiles,
 			shapes: this.#book.count,
 			checkpointMs: this.#checkpoint.lastMs,
@@ -396,11 +380,10 @@ export class LaneShell {
 	}
 
 	#close(): void {
-		for (const timer of [this.#checkpointTimer, this.#flushTimer]) {
-			if (timer !== null) {
-				clearTimeout(timer);
-			}
+		if (this.#checkpointTimer !== null) {
+			clearTimeout(this.#checkpointTimer);
 		}
+		this.#clock.close();
 		this.#stopSampling?.();
 		this.#store.releaseAll();
 		this.#channel.close();

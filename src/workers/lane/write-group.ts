@@ -4,7 +4,7 @@
  */
 
 import { SluiceError } from "../../shared/errors.ts";
-import type { LogStore } from "../../shared/log-store.ts";
+import type { LaneLog, LogStore } from "../../shared/log-store.ts";
 import type { Logger } from "../../shared/logging.ts";
 import { INVALIDATED_CORRUPT } from "../../shared/shape-table.ts";
 import type { LaneShape } from "./lane-shape.ts";
@@ -45,25 +45,41 @@ export class WriteGroup {
 	/** Writes everything that is held, sealed or not. @throws SluiceError `SLUICE_DISK_FULL`, `SLUICE_DISK_FAILED` */
 	write(): void {
 		const store = this.#store;
+		// Logs whose files are open go first: with more logs than descriptors a round would evict them in turn,
+		// each just before it is needed.
+		const others: LaneShape[] = [];
 		for (const shape of this.#touched) {
 			const { log } = shape;
-			if (log?.hasWork !== true || shape.isGone) {
-				continue;
-			}
-			this.#book.workOn(shape.slot);
-			this.#book.markDirty(shape);
-			try {
-				store.flush(log);
-			} catch (error) {
-				if (!(error instanceof SluiceError) || error.code !== "SLUICE_LOG_CORRUPT") {
-					throw error;
+			if (log?.hasWork === true && !shape.isGone) {
+				if (store.isAtHand(log)) {
+					this.#writeLog(shape, log);
+				} else {
+					others.push(shape);
 				}
-				this.#log.error({ err: error, slot: shape.slot }, "the files of a shape log are gone");
-				this.#book.invalidate(shape, INVALIDATED_CORRUPT);
+			}
+		}
+		for (const shape of others) {
+			if (shape.log !== null) {
+				this.#writeLog(shape, shape.log);
 			}
 		}
 		this.#writtenBytes += store.space.heldBytes;
 		store.clearSpace();
+	}
+
+	#writeLog(shape: LaneShape, log: LaneLog): void {
+		const book = this.#book;
+		book.workOn(shape.slot);
+		book.markDirty(shape);
+		try {
+			this.#store.flush(log);
+		} catch (error) {
+			if (!(error instanceof SluiceError) || error.code !== "SLUICE_LOG_CORRUPT") {
+				throw error;
+			}
+			this.#log.error({ err: error, slot: shape.slot }, "the files of a shape log are gone");
+			book.invalidate(shape, INVALIDATED_CORRUPT);
+		}
 	}
 
 	/** What was written is final: readers see what is complete of it. */

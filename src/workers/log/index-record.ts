@@ -1,6 +1,6 @@
 /**
  * One record of a log's index, written without objects or bigints. Owns nothing: the layout is that of
- * shared/log-layout.ts, to which a test compares every byte. Called by the log writer for each entry.
+ * shared/log-layout.ts, which reads it. Called by the log writer for each entry.
  */
 
 import { ORDINAL_MODULUS } from "../../shared/log-layout.ts";

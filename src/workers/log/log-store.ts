@@ -76,6 +76,10 @@ export class FileLogStore implements LogStore {
 		return log;
 	}
 
+	isAtHand(log: ShapeLog): boolean {
+		return log.files !== null;
+	}
+
 	flush(log: ShapeLog): void {
 		this.#writer.flush(log, this.space);
 	}

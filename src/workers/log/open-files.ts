@@ -1,7 +1,7 @@
 /**
  * The open file descriptors of a lane's logs: a data file and an index file for each log that was used lately.
- * Owns the descriptors; must never hold more than its limit, and never close one that a sync is using. Least
- * recently used goes first. Called by the log writer and the checkpoint.
+ * Owns the descriptors; must never hold more than its limit, and never close one that a sync is using. The
+ * oldest that was not used since it was last looked at goes first. Called by the log writer and the checkpoint.
  */
 
 import { logIndexPath, logSegmentPath } from "../../shared/log-layout.ts";
@@ -16,11 +16,13 @@ export interface SegmentFiles {
 	pins: number;
 	/** Closed as soon as nothing pins it. */
 	isReleased: boolean;
+	/** Since the last look for one to close. */
+	wasUsed: boolean;
 }
 
 export class OpenFiles {
-	/** In the order of use, oldest first. */
-	readonly #pairs = new Map<ShapeLog, SegmentFiles>();
+	/** Logs whose `files` are open, in the order in which one is looked for to be closed. */
+	readonly #logs = new Set<ShapeLog>();
 	readonly #limit: number;
 	/** Released pairs that a sync still uses. */
 	#lingering = 0;
@@ -31,7 +33,7 @@ export class OpenFiles {
 
 	/** Descriptors held. */
 	get count(): number {
-		return (this.#pairs.size + this.#lingering) * 2;
+		return (this.#logs.size + this.#lingering) * 2;
 	}
 
 	/**
@@ -39,32 +41,28 @@ export class OpenFiles {
 	 * crash and goes. @throws the system's error
 	 */
 	acquire(log: ShapeLog, segment: number, isNew = false): SegmentFiles {
-		const present = this.#pairs.get(log);
-		if (present !== undefined) {
-			this.#pairs.delete(log);
+		const present = log.files;
+		if (present !== null) {
 			if (present.segment === segment) {
-				this.#pairs.set(log, present);
+				present.wasUsed = true;
 				return present;
 			}
-			this.#release(present);
+			this.release(log);
 		}
 		this.#makeRoom();
-		const pair = this.#open(log, segment, isNew ? OPEN_NEW : OPEN_OR_CREATE);
-		this.#pairs.set(log, pair);
-		return pair;
+		return this.#take(log, this.#open(log, segment, isNew ? OPEN_NEW : OPEN_OR_CREATE));
 	}
 
 	/** Takes over descriptors of a segment that were opened elsewhere. */
 	adopt(log: ShapeLog, segment: number, data: number, index: number): void {
 		this.release(log);
 		this.#makeRoom();
-		this.#pairs.set(log, { segment, data, index, pins: 0, isReleased: false });
+		this.#take(log, { segment, data, index, pins: 0, isReleased: false, wasUsed: false });
 	}
 
 	/** The open files of that segment, or null; does not count as a use. */
 	peek(log: ShapeLog, segment: number): SegmentFiles | null {
-		const pair = this.#pairs.get(log);
-		return pair !== undefined && pair.segment === segment ? pair : null;
+		return log.files?.segment === segment ? log.files : null;
 	}
 
 	/** Keeps the descriptors open until {@link unpin}, whatever happens to the log. */
@@ -82,29 +80,43 @@ export class OpenFiles {
 
 	/** Closes the log's files. */
 	release(log: ShapeLog): void {
-		const pair = this.#pairs.get(log);
-		if (pair !== undefined) {
-			this.#pairs.delete(log);
-			this.#release(pair);
+		const { files } = log;
+		if (files !== null) {
+			log.files = null;
+			this.#logs.delete(log);
+			this.#release(files);
 		}
 	}
 
 	releaseAll(): void {
-		for (const log of [...this.#pairs.keys()]) {
+		for (const log of [...this.#logs]) {
 			this.release(log);
 		}
 	}
 
+	#take(log: ShapeLog, files: SegmentFiles): SegmentFiles {
+		log.files = files;
+		this.#logs.add(log);
+		return files;
+	}
+
 	#makeRoom(): void {
-		while (this.#pairs.size >= this.#limit) {
-			this.#evictOldest();
+		while (this.#logs.size >= this.#limit) {
+			this.#evictOne();
 		}
 	}
 
-	#evictOldest(): void {
-		const oldest = this.#pairs.keys().next();
-		if (!oldest.done) {
-			this.release(oldest.value);
+	/** Those that were used get a second chance, behind all others. */
+	#evictOne(): void {
+		for (const log of this.#logs) {
+			const { files } = log;
+			if (files?.wasUsed !== true) {
+				this.release(log);
+				return;
+			}
+			files.wasUsed = false;
+			this.#logs.delete(log);
+			this.#logs.add(log);
 		}
 	}
 
@@ -126,7 +138,7 @@ export class OpenFiles {
 		const data = this.#openOne(logSegmentPath(log.directory, segment), flags);
 		try {
 			const index = this.#openOne(logIndexPath(log.directory, segment), flags);
-			return { segment, data, index, pins: 0, isReleased: false };
+			return { segment, data, index, pins: 0, isReleased: false, wasUsed: false };
 		} catch (error) {
 			closeFile(data);
 			throw error;
@@ -138,11 +150,11 @@ export class OpenFiles {
 		try {
 			return openFile(path, flags);
 		} catch (error) {
-			if (!isFileLimit(error) || this.#pairs.size === 0) {
+			if (!isFileLimit(error) || this.#logs.size === 0) {
 				throw error;
 			}
-			for (let rest = Math.ceil(this.#pairs.size / 2); rest > 0; rest -= 1) {
-				this.#evictOldest();
+			for (let rest = Math.ceil(this.#logs.size / 2); rest > 0; rest -= 1) {
+				this.#evictOne();
 			}
 			return openFile(path, flags);
 		}

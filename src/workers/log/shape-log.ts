@@ -10,6 +10,7 @@ import type { LaneLog } from "../../shared/log-store.ts";
 import type { LogState } from "../../shared/shape-table.ts";
 import type { EntryArena } from "./entry-arena.ts";
 import { compareHalves, LogTail } from "./log-tail.ts";
+import type { SegmentFiles } from "./open-files.ts";
 
 const NO_RECORD = -1;
 
@@ -25,6 +26,8 @@ export class ShapeLog implements LaneLog {
 	dirty = false;
 	/** Files were created since then: the directory has to be synced too. */
 	createdFiles = false;
+	/** Open descriptors of its last segment; OpenFiles alone writes this. */
+	files: SegmentFiles | null = null;
 	/** The files may hold more than `tail` says, up to this segment. -1 when they do not. */
 	excessSegment = -1;
 

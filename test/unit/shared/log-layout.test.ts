@@ -15,8 +15,8 @@ import {
 	shapeDirectory,
 	shapesDirectory,
 	snapshotChunkPath,
-	writeIndexRecord,
 } from "../../../src/shared/log-layout.ts";
+import { indexRecord } from "../../support/index-records.ts";
 
 const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
 const record: fc.Arbitrary<IndexRecord> = fc.record({
@@ -34,15 +34,14 @@ describe("an index record", () => {
 		fc.assert(
 			fc.property(record, fc.integer({ min: 0, max: 5 }), (written, index) => {
 				const bytes = Buffer.alloc(6 * INDEX_RECORD_BYTES);
-				writeIndexRecord(bytes, index * INDEX_RECORD_BYTES, written, written.ordinal);
+				indexRecord(written, written.ordinal).copy(bytes, index * INDEX_RECORD_BYTES);
 				expect(readIndexRecord(bytes, index * INDEX_RECORD_BYTES)).toEqual(written);
 			}),
 		);
 	});
 
 	it("is not believed when any single bit of it differs", () => {
-		const bytes = Buffer.alloc(INDEX_RECORD_BYTES);
-		writeIndexRecord(bytes, 0, { tx: 0x16_b374_d848n, op: 4, flags: FLAG_LAST, position: 100, length: 20, crc: 7 });
+		const bytes = indexRecord({ tx: 0x16_b374_d848n, op: 4, flags: FLAG_LAST, position: 100, length: 20, crc: 7 });
 		for (let bit = 0; bit < INDEX_RECORD_BYTES * 8; bit += 1) {
 			const damaged = Buffer.from(bytes);
 			damaged.writeUInt8(damaged.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3);
@@ -51,9 +50,8 @@ describe("an index record", () => {
 	});
 
 	it("counts entries modulo 2^24 without touching the flags", () => {
-		const bytes = Buffer.alloc(INDEX_RECORD_BYTES);
 		const fields = { tx: 1n, op: 2, flags: FLAG_LAST, position: 3, length: 4, crc: 5 };
-		writeIndexRecord(bytes, 0, fields, ORDINAL_MODULUS + 7);
+		const bytes = indexRecord(fields, ORDINAL_MODULUS + 7);
 		expect(readIndexRecord(bytes, 0)).toEqual({ ...fields, ordinal: 7 });
 	});
 
@@ -62,8 +60,7 @@ describe("an index record", () => {
 	});
 
 	it("has the bytes that the page draws", () => {
-		const bytes = Buffer.alloc(INDEX_RECORD_BYTES);
-		writeIndexRecord(bytes, 0, { tx: 1n, op: 2, flags: FLAG_LAST, position: 3, length: 4, crc: 5 });
+		const bytes = indexRecord({ tx: 1n, op: 2, flags: FLAG_LAST, position: 3, length: 4, crc: 5 });
 		expect(bytes.subarray(0, 28).toString("hex")).toBe(
 			"0100000000000000" + "02000000" + "01000000" + "03000000" + "04000000" + "05000000",
 		);

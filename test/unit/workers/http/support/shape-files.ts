@@ -5,16 +5,10 @@
 
 import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { crc32 } from "node:zlib";
-import {
-	FLAG_LAST,
-	INDEX_RECORD_BYTES,
-	logIndexPath,
-	logSegmentPath,
-	snapshotChunkPath,
-	writeIndexRecord,
-} from "../../../../../src/shared/log-layout.ts";
+import { FLAG_LAST, logIndexPath, logSegmentPath, snapshotChunkPath } from "../../../../../src/shared/log-layout.ts";
 import type { LogOffset } from "../../../../../src/shared/offset.ts";
 import { type ShapeTable, SLOT_ACTIVE, SLOT_SNAPSHOTTING } from "../../../../../src/shared/shape-table.ts";
+import { indexRecord } from "../../../../support/index-records.ts";
 
 export interface Change {
 	readonly op: number;
@@ -124,8 +118,7 @@ export class ShapeFiles {
 		}
 		const position = this.#bytes === 0 ? 0 : this.#bytes + 1;
 		appendFileSync(logSegmentPath(this.directory, this.#segment), this.#bytes === 0 ? entry : `,${entry}`);
-		const record = Buffer.alloc(INDEX_RECORD_BYTES);
-		writeIndexRecord(record, 0, {
+		const record = indexRecord({
 			...offset,
 			flags: last ? FLAG_LAST : 0,
 			position,
