@@ -12,14 +12,14 @@ export const FRAME_BYTES_MAX = 256 * MIB;
 /** One shared segment of the window. A batch never crosses a segment. */
 export const SEGMENT_BYTES = 4 * MIB;
 
-/**
- * A batch that every lane is too busy for grows up to this size. The larger a batch, the fewer writes an entry
- * costs: it writes each shape's entries once.
- */
-export const BATCH_BYTES_MAX = 2 * MIB;
+/** A batch is closed at this size: a lane works on one while main fills the next. */
+export const BATCH_BYTES_MAX = 1 * MIB;
 
-/** A batch for which some lane waits is closed at this age at the latest. */
-export const BATCH_AGE_MAX_MS = 20;
+/**
+ * A batch is closed at this age, also while lanes are busy: they group the writes of several batches, so small ones
+ * cost little. When a lane waits, it gets what there is at the next commit, whatever the age.
+ */
+export const BATCH_AGE_MAX_MS = 5;
 
 /** Pause above, resume below, as fractions of the window. */
 export const WINDOW_HIGH_FRACTION = 0.9;
@@ -107,6 +107,13 @@ export const HTTP_HEADERS_TIMEOUT_MS = 20_000;
 export const HTTP_KEEP_ALIVE_MS = 65_000;
 /** A stop ends what still runs after this. */
 export const HTTP_STOP_GRACE_MS = 1_500;
+/** Bodies below this size go out as they are. */
+export const HTTP_COMPRESS_BYTES_MIN = KIB;
+/**
+ * Compressed bodies under way at a time, in the process. Each has its memory, and its steps (a millisecond or two) share
+ * the process's four file threads with lanes' syncs and with readers.
+ */
+export const HTTP_COMPRESSIONS_MAX = 16;
 /** Shapes that one HTTP thread remembers, by definition and by handle. */
 export const HTTP_DIRECTORY_ENTRIES_MAX = 20_000;
 /** Reads shared between waiters at one offset: kept this long, this many bytes. */

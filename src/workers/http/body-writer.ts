@@ -6,6 +6,8 @@
 
 import { type FileHandle, open } from "node:fs/promises";
 import type { ServerResponse } from "node:http";
+import type { Transform } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import { SluiceError } from "../../shared/errors.ts";
 import { HTTP_READ_BYTES, HTTP_WRITE_STALL_MS } from "../../shared/limits.ts";
 
@@ -84,6 +86,48 @@ export async function sendPieces(response: ServerResponse, source: PieceSource):
 	}
 	response.end();
 	return true;
+}
+
+/**
+ * As {@link sendPieces}, through a compressor. The response ends only when all came through: what is cut off in
+ * between lacks the end of its chunks.
+ */
+export async function sendTransformed(
+	response: ServerResponse,
+	source: PieceSource,
+	transform: Transform,
+): Promise<boolean> {
+	const write = async (pieces: AsyncIterable<Buffer>): Promise<boolean> => {
+		for await (const piece of pieces) {
+			if (!(await writeOut(response, piece))) {
+				return false;
+			}
+		}
+		return true;
+	};
+	let sent = false;
+	try {
+		await pipeline(copiesOf(source), transform, async (pieces: AsyncIterable<Buffer>) => {
+			sent = await write(pieces);
+		});
+	} catch (error) {
+		// When the client went away the compressor is cut off too.
+		if (!response.destroyed) {
+			throw error;
+		}
+		return false;
+	}
+	if (sent) {
+		response.end();
+	}
+	return sent;
+}
+
+/** A compressor holds on to what it was given, and the source writes over it. */
+async function* copiesOf(source: PieceSource): AsyncGenerator<Buffer> {
+	for (let piece = await source.next(); piece !== null; piece = await source.next()) {
+		yield Buffer.from(piece);
+	}
 }
 
 /** Resolves with true once the bytes have left for the kernel, with false when they never will. */

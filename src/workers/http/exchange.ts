@@ -5,8 +5,9 @@
  */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Transform } from "node:stream";
 import type { Logger } from "../../shared/logging.ts";
-import { type FileBody, PieceSource, sendPieces, sendWhole } from "./body-writer.ts";
+import { type FileBody, PieceSource, sendPieces, sendTransformed, sendWhole } from "./body-writer.ts";
 import type { Failure } from "./failures.ts";
 import { generateRequestId } from "./request-id.ts";
 import { commonHeaders, errorHeaders, type Headers, requestId } from "./response-headers.ts";
@@ -91,18 +92,25 @@ export class Exchange {
 		}
 	}
 
-	/** Answers with part of a file. @throws what opening and reading it throw, before the head is sent */
-	async sendFile(status: number, headers: Headers, body: FileBody): Promise<void> {
+	/**
+	 * Answers with part of a file.
+	 * @param transform compresses it; then no length is declared, and the end of the chunks says that all came
+	 * @throws what opening and reading it throw, before the head is sent
+	 */
+	async sendFile(status: number, headers: Headers, body: FileBody, transform: Transform | null = null): Promise<void> {
 		const source = await PieceSource.open(body);
 		try {
 			if (this.closed || this.response.headersSent) {
 				return;
 			}
-			this.writeHead(status, headers, body.prefix.length + body.length + body.suffix.length);
+			const length = body.prefix.length + body.length + body.suffix.length;
+			this.writeHead(status, headers, transform === null ? length : null);
 			if (this.isHead) {
 				this.response.end();
-			} else {
+			} else if (transform === null) {
 				await sendPieces(this.response, source);
+			} else {
+				await sendTransformed(this.response, source, transform);
 			}
 		} finally {
 			await source.close();

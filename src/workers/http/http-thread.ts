@@ -8,6 +8,7 @@ import type { Config } from "../../shared/config.ts";
 import { connectionsMax, descriptorLimit } from "../../shared/descriptors.ts";
 import {
 	HTTP_BODIES_BYTES_MAX,
+	HTTP_COMPRESSIONS_MAX,
 	HTTP_DIRECTORY_ENTRIES_MAX,
 	HTTP_EXISTING_REQUESTS_MAX,
 	HTTP_INITIAL_REQUESTS_MAX,
@@ -28,6 +29,7 @@ import { AdminServer } from "./admin-server.ts";
 import { Admission, type AdmissionKind } from "./admission.ts";
 import { ApiServer } from "./api-server.ts";
 import { BodyBudget } from "./body-budget.ts";
+import { Compression } from "./compression.ts";
 import { UniqueTags } from "./etag.ts";
 import type { EventTimes } from "./event-stream.ts";
 import { LevelWatch } from "./level-watch.ts";
@@ -89,9 +91,10 @@ export class HttpThread implements HttpControl {
 			...(options.readinessWaitMs === undefined ? {} : { readinessWaitMs: options.readinessWaitMs }),
 			...(options.resolveWaitMs === undefined ? {} : { resolveWaitMs: options.resolveWaitMs }),
 		};
+		const compression = new Compression(Math.max(1, Math.floor(HTTP_COMPRESSIONS_MAX / config.httpThreads)));
 		const bodies = new BodyBudget(options.bodiesBytesMax ?? HTTP_BODIES_BYTES_MAX);
 		const subsetBodies = new BodyBudget(options.subsetsBytesMax ?? HTTP_SUBSETS_BYTES_MAX);
-		this.#measures = { counters, admission, waiters, reader, bodies };
+		this.#measures = { counters, admission, waiters, reader, bodies, compression };
 		this.#api = new ApiServer({
 			shape: {
 				config,
@@ -105,7 +108,8 @@ export class HttpThread implements HttpControl {
 				reader,
 				waiters,
 				eventTimes: options.eventTimes ?? EVENT_TIMES,
-				answers: new ShapeAnswers({ config, reader, tags: new UniqueTags(options.httpThread) }),
+				answers: new ShapeAnswers({ config, reader, tags: new UniqueTags(options.httpThread), compression }),
+				compression,
 				registrar,
 				logger,
 			},

@@ -9,6 +9,7 @@ import { parseLsn } from "../../shared/lsn.ts";
 import type { Status } from "../../shared/messages.ts";
 import type { Admission } from "./admission.ts";
 import type { BodyBudget } from "./body-budget.ts";
+import type { Compression } from "./compression.ts";
 import type { LogReader } from "./log-reader.ts";
 import type { SlotWaiters } from "./waiters.ts";
 
@@ -45,6 +46,7 @@ export interface HttpMeasures {
 	readonly waiters: SlotWaiters;
 	readonly reader: LogReader;
 	readonly bodies: BodyBudget;
+	readonly compression: Compression;
 }
 
 /** For ThreadSample: a few numbers a second. */
@@ -55,6 +57,7 @@ export function httpGauges(measures: HttpMeasures): Readonly<Record<string, numb
 		initial: measures.admission.current.initial,
 		existing: measures.admission.current.existing,
 		bodyBytes: measures.bodies.heldBytes,
+		compressions: measures.compression.running,
 	};
 }
 

@@ -5,6 +5,7 @@
 
 import { VERSION } from "../../shared/version.ts";
 import { CACHE_CONTROL_DEFAULT, type CacheFacts, type CacheLifetimes, shapeCacheControl } from "./cache-control.ts";
+import type { Encoding } from "./compression.ts";
 
 export type Headers = Readonly<Record<string, string>>;
 
@@ -65,6 +66,12 @@ export interface ShapeAnswerFacts extends CacheFacts {
 	readonly hasData: boolean;
 	/** Sent only when live. */
 	readonly cursor: string;
+	readonly encoding: Encoding;
+}
+
+/** A cache must keep the forms of a body apart, also while it has seen one only. */
+export function encodingHeaders(encoding: Encoding): Headers {
+	return { vary: "accept-encoding", ...(encoding === "identity" ? {} : { "content-encoding": encoding }) };
 }
 
 /** Of a 200 or 304 that is bound to a shape. */
@@ -73,6 +80,7 @@ export function shapeAnswerHeaders(facts: ShapeAnswerFacts, lifetimes: CacheLife
 		"content-type": facts.sse ? CONTENT_TYPE_EVENTS : CONTENT_TYPE_JSON,
 		"cache-control": shapeCacheControl(facts, lifetimes),
 		etag: facts.etag,
+		...(facts.sse ? {} : encodingHeaders(facts.encoding)),
 		"electric-handle": facts.handle,
 		"electric-offset": facts.offset,
 		"electric-has-data": String(facts.hasData),
@@ -87,10 +95,12 @@ export function subsetAnswerHeaders(facts: {
 	readonly handle: string;
 	readonly offset: string;
 	readonly schema: string | null;
+	readonly encoding: Encoding;
 }): Headers {
 	return {
 		"content-type": CONTENT_TYPE_JSON,
 		"cache-control": "no-cache",
+		...encodingHeaders(facts.encoding),
 		"electric-snapshot": "true",
 		"electric-handle": facts.handle,
 		"electric-offset": facts.offset,

@@ -7,8 +7,9 @@
 import type { Config } from "../../shared/config.ts";
 import type { ResolvedShape } from "../../shared/messages.ts";
 import { compareOffsets, type LogOffset } from "../../shared/offset.ts";
+import type { Compression, Encoding } from "./compression.ts";
 import { nextCursor } from "./cursor.ts";
-import { matchesEtag, shapeEtag, type UniqueTags } from "./etag.ts";
+import { encodedEtag, matchingEtag, shapeEtag, type UniqueTags } from "./etag.ts";
 import type { Exchange } from "./exchange.ts";
 import type { ByteRun, LogReader } from "./log-reader.ts";
 import type { ReadParameters } from "./parameters.ts";
@@ -43,13 +44,20 @@ export class ShapeAnswers {
 	readonly #config: Config;
 	readonly #reader: LogReader;
 	readonly #tags: UniqueTags;
+	readonly #compression: Compression;
 	/** The body that was last composed around shared bytes. */
 	readonly #composed = new WeakMap<Buffer, { readonly suffix: string; readonly body: Buffer }>();
 
-	constructor(rooms: { readonly config: Config; readonly reader: LogReader; readonly tags: UniqueTags }) {
+	constructor(rooms: {
+		readonly config: Config;
+		readonly reader: LogReader;
+		readonly tags: UniqueTags;
+		readonly compression: Compression;
+	}) {
 		this.#config = rooms.config;
 		this.#reader = rooms.reader;
 		this.#tags = rooms.tags;
+		this.#compression = rooms.compression;
 	}
 
 	/** `offset=now`: where the log ends, at once. */
@@ -110,14 +118,16 @@ export class ShapeAnswers {
 
 	isNotModified(target: AnswerTarget, end: LogOffset): boolean {
 		const etag = this.#etag(target, { offset: formatPosition(end), upToDate: true, hasData: true });
-		return matchesEtag(target.exchange.request.headers["if-none-match"], etag);
+		return matchingEtag(target.exchange.request.headers["if-none-match"], etag) !== null;
 	}
 
 	#sendNotModified(target: AnswerTarget, facts: AnswerFacts): boolean {
-		if (!matchesEtag(target.exchange.request.headers["if-none-match"], this.#etag(target, facts))) {
+		const matching = matchingEtag(target.exchange.request.headers["if-none-match"], this.#etag(target, facts));
+		if (matching === null) {
 			return false;
 		}
-		target.exchange.send(304, this.#headers(target, 304, facts), null);
+		// The form that the client has stays the form it is told of.
+		target.exchange.send(304, { ...this.#headers(target, 304, facts), etag: matching }, null);
 		return true;
 	}
 
@@ -127,12 +137,21 @@ export class ShapeAnswers {
 		body: { readonly run: ByteRun; readonly suffix: Buffer },
 	): Promise<void> {
 		const { run, suffix } = body;
-		const headers = this.#headers(target, 200, facts);
-		if (run.bytes === null) {
-			const { path, position, length } = run;
-			await target.exchange.sendFile(200, headers, { prefix: PREFIX, path, position, length, suffix });
-		} else {
-			target.exchange.send(200, headers, this.#compose(run.bytes, suffix));
+		const { exchange } = target;
+		const bytes = PREFIX.length + run.length + suffix.length;
+		const encoding = this.#compression.choose(exchange.request.headers["accept-encoding"], bytes);
+		const headers = this.#headers(target, 200, facts, encoding);
+		if (run.bytes !== null) {
+			exchange.send(200, headers, await this.#compression.whole(this.#compose(run.bytes, suffix), encoding));
+			return;
+		}
+		const { path, position, length } = run;
+		const compressor = this.#compression.stream(encoding);
+		try {
+			const file = { prefix: PREFIX, path, position, length, suffix };
+			await exchange.sendFile(200, headers, file, compressor?.transform ?? null);
+		} finally {
+			compressor?.release();
 		}
 	}
 
@@ -148,7 +167,7 @@ export class ShapeAnswers {
 		return body;
 	}
 
-	#headers(target: AnswerTarget, status: number, facts: AnswerFacts): Headers {
+	#headers(target: AnswerTarget, status: number, facts: AnswerFacts, encoding: Encoding = "identity"): Headers {
 		const { parameters, shape, exchange } = target;
 		const { live, sse } = parameters;
 		return shapeAnswerHeaders(
@@ -162,7 +181,8 @@ export class ShapeAnswers {
 				handle: shape.handle,
 				offset: facts.offset,
 				schema: shape.schemaHeader,
-				etag: this.#etag(target, facts),
+				etag: encodedEtag(this.#etag(target, facts), encoding),
+				encoding,
 				upToDate: facts.upToDate,
 				hasData: facts.hasData,
 				cursor: live ? nextCursor(this.#config.longPollTimeoutMs, Date.now(), parameters.cursor) : "",

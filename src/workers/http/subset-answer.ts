@@ -11,6 +11,7 @@ import type { RegistrarShapeControl } from "../../shared/messages.ts";
 import type { ShapeTable } from "../../shared/shape-table.ts";
 import type { SubsetResult } from "../../shared/subset-task.ts";
 import type { BodyBudget } from "./body-budget.ts";
+import type { Compression } from "./compression.ts";
 import { before, TIMED_OUT } from "./deadline.ts";
 import { slowSubset, subsetsExceeded } from "./failures.ts";
 import {
@@ -30,6 +31,7 @@ export interface SubsetAnswerRooms {
 	readonly registrar: Pick<RegistrarShapeControl, "querySubset">;
 	/** Of the bodies that are on their way to their readers. */
 	readonly subsetBodies: BodyBudget;
+	readonly compression: Compression;
 }
 
 /**
@@ -79,7 +81,13 @@ export async function answerSubset(
 		exchange.fail(subsetsExceeded());
 		return "answered";
 	}
-	const headers = subsetAnswerHeaders({ handle, offset, schema: parameters.live ? null : shape.schemaHeader });
-	exchange.send(200, headers, Buffer.from(result.body));
+	const body = Buffer.from(result.body);
+	const encoding = rooms.compression.choose(exchange.request.headers["accept-encoding"], body.length);
+	const schema = parameters.live ? null : shape.schemaHeader;
+	const headers = subsetAnswerHeaders({ handle, offset, schema, encoding });
+	const sent = await rooms.compression.whole(body, encoding);
+	// What waits for the reader is the compressed form.
+	lease.resize(Math.min(sent.length, body.length));
+	exchange.send(200, headers, sent);
 	return "answered";
 }

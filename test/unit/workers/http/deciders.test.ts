@@ -7,7 +7,7 @@ import { adminTarget, isAllowedCaller, wholeNumber } from "../../../../src/worke
 import { Admission, admissionRetryAfter } from "../../../../src/workers/http/admission.ts";
 import { shapeCacheControl } from "../../../../src/workers/http/cache-control.ts";
 import { nextCursor } from "../../../../src/workers/http/cursor.ts";
-import { matchesEtag, shapeEtag, UniqueTags } from "../../../../src/workers/http/etag.ts";
+import { encodedEtag, matchingEtag, shapeEtag, UniqueTags } from "../../../../src/workers/http/etag.ts";
 import { describeError } from "../../../../src/workers/http/failures.ts";
 import { decodeQuery } from "../../../../src/workers/http/query.ts";
 import { planRead } from "../../../../src/workers/http/read-plan.ts";
@@ -106,11 +106,22 @@ describe("entity tags", () => {
 	test("match in a list, with or without quotes, and never with a weak prefix", () => {
 		const tag = shapeEtag("1-2", "0_0", "0_inf");
 		expect(tag).toBe('"1-2:0_0:0_inf"');
-		expect(matchesEtag(`"a", ${tag}`, tag)).toBe(true);
-		expect(matchesEtag("1-2:0_0:0_inf", tag)).toBe(true);
-		expect(matchesEtag(`W/${tag}`, tag)).toBe(false);
-		expect(matchesEtag("*", tag)).toBe(false);
-		expect(matchesEtag(undefined, tag)).toBe(false);
+		expect(matchingEtag(`"a", ${tag}`, tag)).toBe(tag);
+		expect(matchingEtag("1-2:0_0:0_inf", tag)).toBe(tag);
+		expect(matchingEtag(`W/${tag}`, tag)).toBeNull();
+		expect(matchingEtag("*", tag)).toBeNull();
+		expect(matchingEtag(undefined, tag)).toBeNull();
+	});
+
+	test("differ by encoding, and each form is known as one of the same content", () => {
+		const tag = shapeEtag("1-2", "-1", "0_0");
+		expect(encodedEtag(tag, "identity")).toBe(tag);
+		expect(encodedEtag(tag, "gzip")).toBe('"1-2:-1:0_0-gzip"');
+		for (const encoding of ["identity", "gzip", "br", "zstd"] as const) {
+			expect(matchingEtag(encodedEtag(tag, encoding), tag)).toBe(encodedEtag(tag, encoding));
+		}
+		expect(matchingEtag('"1-2:-1:0_1-gzip"', tag)).toBeNull();
+		expect(matchingEtag('"1-2:-1:0_0-deflate"', tag)).toBeNull();
 	});
 
 	test("of responses without changes never repeat, in one thread or between threads", () => {
