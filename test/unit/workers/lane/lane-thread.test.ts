@@ -269,6 +269,48 @@ describe("a lane's thread", () => {
 		heir.close();
 	});
 
+	it("reports batches that are written together once, and the first of them when they fail", async () => {
+		const lane = new Harness({
+			faults: [{ point: "lane.log.write", skip: 1, action: { kind: "fail", systemCode: "ENOSPC" } }],
+		});
+		await lane.registrar.restore([]);
+		await lane.addSpliced(1);
+		const send = (sequence: number): void =>
+			lane.send(sequence, [itemsRelation(), ...transaction(BigInt(sequence) * 100n, sequence, insert("1"))]);
+		send(1);
+		await lane.written(1);
+		await lane.operator.suspend();
+		for (let sequence = 2; sequence <= 50; sequence += 1) {
+			send(sequence);
+		}
+		await lane.operator.resume();
+		const { sequence: first } = await lane.message("failed");
+		const before = lane.received.filter(({ kind }) => kind === "written").length;
+		for (let sequence = first; sequence <= 50; sequence += 1) {
+			send(sequence);
+		}
+		await lane.written(50);
+		expect(lane.received.filter(({ kind }) => kind === "written").length - before).toBeLessThan(25);
+		expect(lane.table.logState(1)).toMatchObject({ lastOffset: { tx: 5_000n }, segmentEntries: 50 });
+		lane.close();
+	});
+
+	it("reports batches from before a purge as written, and processes none of them", async () => {
+		const lane = new Harness();
+		await lane.registrar.restore([]);
+		await lane.addSpliced(1);
+		lane.send(1, [itemsRelation(), ...transaction(900n, 7, insert("1"))]);
+		await lane.written(1);
+		expect(lane.table.processedLsn(0)).toBe(900n);
+		lane.data.postMessage({ kind: "purge", beforeEpoch: 2 });
+		lane.send(2, [itemsRelation(), ...transaction(950n, 8, insert("2"))]);
+		lane.send(3, [itemsRelation(), ...transaction(300n, 9, insert("3"))], { epoch: 2 });
+		await lane.written(2);
+		await lane.written(3);
+		expect(lane.table.processedLsn(0)).toBe(300n);
+		lane.close();
+	});
+
 	it("refuses to run on the main thread", async () => {
 		await expect(import("../../../../src/workers/lane.ts")).rejects.toThrow(/runs in a worker thread/);
 	});
