@@ -14,6 +14,7 @@ import {
 	writeSync,
 } from "node:fs";
 import { systemCodeOf } from "../../shared/disk-error.ts";
+import { logIndexPath, logSegmentPath } from "../../shared/log-layout.ts";
 
 /** Reading and writing, created when missing. */
 export const OPEN_OR_CREATE: number = fsConstants.O_RDWR | fsConstants.O_CREAT;
@@ -72,7 +73,22 @@ export function removeFile(path: string): void {
 	}
 }
 
-/** Names in a directory. */
-export function listDirectory(path: string): readonly string[] {
-	return readdirSync(path);
+/** The highest number of a log segment that has a file in the directory; -1 when there is none. */
+export function lastSegmentIn(directory: string): number {
+	let last = -1;
+	for (const name of readdirSync(directory)) {
+		const match = /^log-(\d+)\.(?:json|idx)$/.exec(name);
+		if (match !== null) {
+			last = Math.max(last, Number(match[1]));
+		}
+	}
+	return last;
+}
+
+/** Removes the files of the segments beyond `segment` up to `last`. */
+export function removeSegments(directory: string, segment: number, last: number): void {
+	for (let number = last; number > segment; number -= 1) {
+		removeFile(logIndexPath(directory, number));
+		removeFile(logSegmentPath(directory, number));
+	}
 }

@@ -21,10 +21,11 @@ import {
 import type { RecoveryRules } from "../../shared/log-store.ts";
 import {
 	closeFile,
-	listDirectory,
+	lastSegmentIn,
 	OPEN_EXISTING,
 	openFile,
 	removeFile,
+	removeSegments,
 	truncateFile,
 	writeFully,
 } from "./disk-operations.ts";
@@ -136,20 +137,16 @@ class Recovery {
 		return reader;
 	}
 
-	/** -1 when there is none. Most logs have one segment: that is seen without reading the directory. */
+	/**
+	 * -1 when there is none. Most logs have one segment: that is seen without reading the directory. Remnants of a
+	 * crash beyond it are the business of whoever begins segment 1.
+	 */
 	#lastSegment(): number {
 		const first = this.#open(0);
 		if (first.dataBytes < this.#chunkBytes && !existsSync(logSegmentPath(this.#directory, 1))) {
 			return first.hasFiles ? 0 : -1;
 		}
-		let last = -1;
-		for (const name of listDirectory(this.#directory)) {
-			const match = /^log-(\d+)\.(?:json|idx)$/.exec(name);
-			if (match !== null) {
-				last = Math.max(last, Number(match[1]));
-			}
-		}
-		return last;
+		return lastSegmentIn(this.#directory);
 	}
 
 	/** Number of the last record that was synced for certain, or -1. */
@@ -246,10 +243,7 @@ class Recovery {
 	/** Makes the files end at the tail. */
 	#cut(lastSegment: number): void {
 		const tail = this.#tail;
-		for (let segment = lastSegment; segment > tail.segment; segment -= 1) {
-			removeFile(logIndexPath(this.#directory, segment));
-			removeFile(logSegmentPath(this.#directory, segment));
-		}
+		removeSegments(this.#directory, tail.segment, lastSegment);
 		if (tail.entries === 0) {
 			removeFile(logIndexPath(this.#directory, 0));
 			removeFile(logSegmentPath(this.#directory, 0));

@@ -8,8 +8,8 @@
 import { ByteWriter } from "../../shared/byte-writer.ts";
 import { diskError } from "../../shared/disk-error.ts";
 import { ITEM_END, LAST_MARK } from "../../shared/entry-encoder.ts";
-import { FLAG_LAST, INDEX_RECORD_BYTES, logIndexPath, logSegmentPath } from "../../shared/log-layout.ts";
-import { removeFile, truncateFile, writeFully } from "./disk-operations.ts";
+import { FLAG_LAST, INDEX_RECORD_BYTES } from "../../shared/log-layout.ts";
+import { lastSegmentIn, removeSegments, truncateFile, writeFully } from "./disk-operations.ts";
 import type { EntryArena } from "./entry-arena.ts";
 import { putIndexRecord } from "./index-record.ts";
 import type { OpenFiles } from "./open-files.ts";
@@ -104,6 +104,10 @@ export class LogWriter {
 			next = arena.next(record);
 			if (tail.segmentBytes >= this.#options.chunkBytes) {
 				this.#writeOut(log);
+				if (tail.segment === 0) {
+					// The recovery of a single segment did not look for remnants of a crash beyond it.
+					removeSegments(log.directory, 0, lastSegmentIn(log.directory));
+				}
 				tail.segment += 1;
 				tail.segmentBytes = 0;
 				tail.segmentEntries = 0;
@@ -208,10 +212,9 @@ export class LogWriter {
 	#trim(log: ShapeLog): void {
 		const { tail } = log;
 		const { files } = this.#options;
-		for (let segment = log.excessSegment; segment > tail.segment; segment -= 1) {
+		if (log.excessSegment > tail.segment) {
 			files.release(log);
-			removeFile(logIndexPath(log.directory, segment));
-			removeFile(logSegmentPath(log.directory, segment));
+			removeSegments(log.directory, tail.segment, log.excessSegment);
 		}
 		const { data, index } = files.acquire(log, tail.segment);
 		truncateFile(index, tail.segmentEntries * INDEX_RECORD_BYTES);

@@ -2,7 +2,7 @@
  * Recovery: what a damaged or unfinished log becomes, and what is refused.
  */
 
-import { appendFileSync, existsSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { INDEX_RECORD_BYTES, logIndexPath, logSegmentPath } from "../../../../src/shared/log-layout.ts";
 import type { RecoveryRules } from "../../../../src/shared/log-store.ts";
@@ -161,6 +161,33 @@ describe("log recovery", () => {
 		const log = written();
 		truncateSync(log.data(), readFileSync(log.data()).length - 1);
 		expect(recovered(log.directory, { acknowledgedLsn: 300n, keep: null })).toEqual(ALL.slice(0, 3));
+	});
+
+	it("never takes remnants beyond a lost segment for a part of the log", () => {
+		const log = written(60);
+		for (const path of [log.data(1), log.index(1)]) {
+			rmSync(path);
+		}
+		const store = storeOf(60);
+		const reopened = store.open(log.directory, NOTHING_SYNCED);
+		expect(entriesOf(log.directory, reopened.tail.segment)).toEqual(ALL.slice(0, 2));
+		append(store, reopened, 200, ["c"]);
+		write(store, reopened);
+		store.releaseAll();
+		expect(recovered(log.directory, { acknowledgedLsn: 1_000n, keep: null })).toEqual(ALL.slice(0, 3));
+	});
+
+	it("reads a single segment without looking for others, and keeps its files open for the writer", () => {
+		const log = written();
+		const store = storeOf();
+		const reopened = store.open(log.directory, { acknowledgedLsn: 1_000n, keep: null });
+		expect(store.openFiles).toBe(2);
+		expect(store.isAtHand(reopened)).toBe(true);
+		expect(reopened.createdFiles).toBe(false);
+		append(store, reopened, 400, ["f"]);
+		write(store, reopened);
+		expect(entriesOf(log.directory, 0)).toEqual([...ALL, "f@400_2!"]);
+		store.releaseAll();
 	});
 
 	it("goes on writing where it was cut, in the same segments as if nothing had happened", () => {
