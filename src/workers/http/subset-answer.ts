@@ -75,6 +75,9 @@ export async function answerSubset(
 		exchange.fail(slowSubset());
 		return "answered";
 	}
+	if (exchange.closed) {
+		return "answered";
+	}
 	const lease = rooms.subsetBodies.lease();
 	exchange.onEnd(() => lease.release());
 	if (!lease.resize(result.body.byteLength)) {
