@@ -110,6 +110,7 @@ export class StreamLock {
 			const client = await target.connect(
 				{ application_name: "sluice-lock", connectionTimeoutMillis: CONNECT_TIMEOUT_MS },
 				(next) => {
+					this.#stop.signal.throwIfAborted();
 					this.#client = next;
 				},
 			);

@@ -5,6 +5,7 @@
  */
 
 import pg from "pg";
+import { breakConnection } from "../../shared/break-connection.ts";
 import type { Logger } from "../../shared/logging.ts";
 import { parseLsn } from "../../shared/lsn.ts";
 import type { ServerObservation } from "../../shared/messages.ts";
@@ -61,7 +62,10 @@ export class ServerWatch {
 
 	async close(): Promise<void> {
 		this.#stop.abort();
-		await this.#client?.end().catch(() => undefined);
+		// An orderly end would wait for ever when the connection is still being made.
+		if (this.#client !== null) {
+			breakConnection(this.#client);
+		}
 		await this.#running;
 	}
 
@@ -94,6 +98,7 @@ export class ServerWatch {
 				query_timeout: QUERY_TIMEOUT_MS,
 			},
 			(next) => {
+				signal.throwIfAborted();
 				this.#client = next;
 			},
 		);
@@ -124,7 +129,7 @@ export class ServerWatch {
 			}
 		} finally {
 			this.#client = null;
-			await client.end().catch(() => undefined);
+			breakConnection(client);
 		}
 	}
 }
