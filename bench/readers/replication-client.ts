@@ -7,7 +7,7 @@
  */
 
 import { connect, type Socket } from "node:net";
-import { LSN_MAX, type Lsn, maxLsn } from "../../src/shared/lsn.ts";
+import { type Lsn, maxLsn } from "../../src/shared/lsn.ts";
 import { StreamCounter } from "./stream-counter.ts";
 
 const READ_BUFFER_BYTES = 256 * 1024;
@@ -48,7 +48,7 @@ export class ReplicationClient {
 	#handshake: Buffer | null = Buffer.alloc(0);
 	#startSent = false;
 	#walsenderPid = 0;
-	#targetLsn: Lsn = LSN_MAX;
+	#targetLsn: Lsn = 0xffff_ffff_ffff_ffffn;
 	#startedAtMs = 0;
 	#firstDataAtMs: number | null = null;
 	#lastCommitAtMs: number | null = null;

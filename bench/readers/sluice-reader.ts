@@ -15,7 +15,7 @@ import type { Measurement, Reader, ReaderRun } from "../reader.ts";
 import { SluiceProcess, type SluiceSettings } from "../sluice.ts";
 import { hasData, isDurable, isWritten, type Sample, summarizeSamples } from "./sluice-samples.ts";
 
-const POLL_MS = 20;
+const POLL_MS = 50;
 /** A run without any progress for this long has failed. */
 const STALL_TIMEOUT_MS = 120_000;
 const PARALLEL_REGISTRATIONS = 16;

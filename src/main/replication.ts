@@ -162,6 +162,7 @@ export class Replication {
 			durableLsn: formatLsn(flow.ack.durableLsn),
 			acknowledgedLsn: formatLsn(this.#acknowledgement.acknowledged),
 			receivedBytes: this.#receivedBytesBefore + (statistics?.receivedBytes ?? 0),
+			reads: statistics?.reads ?? 0,
 			keepalive: {
 				intervalMs: statistics?.intervalMs ?? 0,
 				sent: this.#sentBefore + (statistics?.sent ?? 0),

@@ -36,10 +36,10 @@ export const ACKNOWLEDGE_SPACING_MS = 10;
 export const READ_BUFFER_BYTES = 256 * KIB;
 /** Reading while behind (main/link/read-pacing.ts): rest this long, after this many reads this close together. */
 export const READ_GATHER_MS = 1;
-export const READ_GATHER_SOON_MS = 2;
+export const READ_GATHER_SOON_MS = 10;
 export const READ_GATHER_STREAK = 4;
-/** A rest that brings less (a few small transactions) ends the resting. */
-export const READ_GATHER_WORTH_BYTES = KIB;
+/** A rest that brings less was in vain; several of them end the resting. */
+export const READ_GATHER_WORTH_BYTES = 512;
 
 /** A lane syncs what it wrote and moves its durable LSN this often. */
 export const CHECKPOINT_INTERVAL_MS = 1_000;

@@ -406,6 +406,8 @@ export interface Status {
 		readonly durableLsn: string;
 		readonly acknowledgedLsn: string;
 		readonly receivedBytes: number;
+		/** Reads of the socket at hand: bytes per read say whether reading is coalesced. */
+		readonly reads: number;
 		readonly keepalive: { readonly intervalMs: number; readonly sent: number; readonly largestGapMs: number };
 	};
 	readonly lanes: readonly {

@@ -34,20 +34,17 @@ export function decide(state: FlowState): FlowDecision {
 }
 
 /**
- * A lane that waits gets what there is at the next commit: latency first. While all lanes are busy the batch
- * grows up to its size: the busier they are, the larger the batch, the fewer writes an entry costs.
+ * A lane that waits gets what there is at the next commit: latency first. Busy lanes get a batch every few
+ * milliseconds; they group the writes themselves.
  */
 function shouldClose(state: FlowState): boolean {
 	if (state.openBytes === 0) {
 		return false;
 	}
-	if (state.openBytes >= BATCH_BYTES_MAX) {
+	if (state.openBytes >= BATCH_BYTES_MAX || state.openAgeMs >= BATCH_AGE_MAX_MS) {
 		return true;
 	}
-	return (
-		state.someLaneIdle &&
-		(state.atCommitBoundary || state.openBytes >= IDLE_LANE_BYTES || state.openAgeMs >= BATCH_AGE_MAX_MS)
-	);
+	return state.someLaneIdle && (state.atCommitBoundary || state.openBytes >= IDLE_LANE_BYTES);
 }
 
 function shouldPause(state: FlowState): boolean {

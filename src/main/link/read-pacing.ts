@@ -23,6 +23,11 @@ export interface PacingSettings {
 	readonly worthBytes: number;
 }
 
+/** A long streak is forgotten after this many rests in vain, halved. */
+const STREAK_MAX_FACTOR = 8;
+/** Nothing for this many times `soonMs` is quiet: whatever comes then is the first. */
+const QUIET_FACTOR = 5;
+
 export const PACING: PacingSettings = {
 	gatherMs: READ_GATHER_MS,
 	soonMs: READ_GATHER_SOON_MS,
@@ -48,13 +53,27 @@ export function afterRead(
 	read: { readonly bytes: number; readonly full: boolean },
 	settings: PacingSettings,
 ): { readonly state: PacingState; readonly gather: boolean } {
-	const follows = nowMs - state.openSinceMs <= settings.soonMs;
+	const waitedMs = nowMs - state.openSinceMs;
 	const inVain = state.rested && read.bytes < settings.worthBytes;
-	const streak = follows && !inVain ? state.streak + 1 : 0;
+	const streak = nextStreak(state.streak, waitedMs, inVain, settings);
 	return {
 		state: { streak, openSinceMs: nowMs, rested: false },
 		gather: streak >= settings.streak && !read.full,
 	};
+}
+
+/**
+ * Slow to forget: a server that shares our processors is late now and then, and one late or small piece in a
+ * backlog must not bring back hundreds of tiny reads, each of which costs the server a wake-up.
+ */
+function nextStreak(streak: number, waitedMs: number, inVain: boolean, settings: PacingSettings): number {
+	if (waitedMs > QUIET_FACTOR * settings.soonMs) {
+		return 0;
+	}
+	if (inVain) {
+		return Math.max(0, streak - 2 * settings.streak);
+	}
+	return waitedMs <= settings.soonMs ? Math.min(streak + 1, STREAK_MAX_FACTOR * settings.streak) : streak >> 1;
 }
 
 /** Reading goes on after a rest or a pause: the clock of "soon" starts anew. */

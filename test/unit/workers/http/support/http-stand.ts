@@ -286,6 +286,7 @@ const STATUS: Status = {
 		durableLsn: "0/198F400",
 		acknowledgedLsn: "0/198F400",
 		receivedBytes: 1234,
+		reads: 1,
 		keepalive: { intervalMs: 10_000, sent: 5, largestGapMs: 10_003 },
 	},
 	lanes: [
