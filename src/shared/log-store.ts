@@ -70,7 +70,7 @@ export interface LogStore {
 	/** Bytes written so far, and descriptors held. */
 	readonly appendedBytes: number;
 	readonly openFiles: number;
-	/** A log without entries; creates its directory. @throws SluiceError `SLUICE_DISK_FULL`, `SLUICE_DISK_FAILED` */
+	/** A log without entries; creates its directory and its first files. @throws SluiceError `SLUICE_DISK_FULL`, `SLUICE_DISK_FAILED` */
 	create(directory: string): LaneLog;
 	/** Recovers a log. @throws SluiceError `SLUICE_LOG_CORRUPT`, `SLUICE_DISK_FAILED` */
 	open(directory: string, rules: RecoveryRules): LaneLog;

@@ -24,7 +24,6 @@ import {
 	lastSegmentIn,
 	OPEN_EXISTING,
 	openFile,
-	removeFile,
 	removeSegments,
 	truncateFile,
 	writeFully,
@@ -88,7 +87,7 @@ class Recovery {
 			this.#cut(last);
 		}
 		const tail = this.#tail;
-		const files = this.#reader?.segment === tail.segment && tail.entries > 0 ? this.#reader.handOver() : null;
+		const files = this.#reader?.segment === tail.segment ? this.#reader.handOver() : null;
 		return {
 			tail,
 			completed: this.#completed,
@@ -244,11 +243,6 @@ class Recovery {
 	#cut(lastSegment: number): void {
 		const tail = this.#tail;
 		removeSegments(this.#directory, tail.segment, lastSegment);
-		if (tail.entries === 0) {
-			removeFile(logIndexPath(this.#directory, 0));
-			removeFile(logSegmentPath(this.#directory, 0));
-			return;
-		}
 		const { segment } = tail;
 		const reader = this.#open(segment);
 		const indexBytes = tail.segmentEntries * INDEX_RECORD_BYTES;

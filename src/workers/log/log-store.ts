@@ -54,12 +54,16 @@ export class FileLogStore implements LogStore {
 	}
 
 	create(directory: string): ShapeLog {
+		const log = new ShapeLog(directory);
 		try {
 			mkdirSync(directory, { recursive: true });
+			// Creating files is slow, opening them is not: the first change must not wait for it.
+			this.#files.acquire(log, 0, true);
 		} catch (error) {
 			throw diskError(error, "create");
 		}
-		return new ShapeLog(directory);
+		log.createdFiles = true;
+		return log;
 	}
 
 	open(directory: string, rules: RecoveryRules): ShapeLog {
