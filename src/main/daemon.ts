@@ -49,6 +49,8 @@ type HttpThread = ServiceThread<HttpInit, HttpControl, ThreadSample>;
 
 /** A lock that is not regained in this time counts as somebody else's. */
 const LOCK_GRACE_MS = 10_000;
+/** Slot creation that waits this long is helped along, again and again. */
+const NUDGE_AFTER_MS = 10_000;
 const WATCHDOG_INTERVAL_MS = 1_000;
 const LANES_STOP_DEADLINE_MS = 10_000;
 const THREAD_STOP_DEADLINE_MS = 5_000;
@@ -89,6 +91,7 @@ export class Daemon {
 	#acknowledgedAtStart = 0n;
 	#stopping: Promise<void> | null = null;
 	#server: ServerObservation | null = null;
+	#slotCreationSinceMs = 0;
 	#lockTimer: NodeJS.Timeout | undefined;
 	#watchdog: NodeJS.Timeout | undefined;
 	#streamedBefore = false;
@@ -132,7 +135,7 @@ export class Daemon {
 			flow: this.#flow,
 			pauseLimitMs: config.pauseLimitMs,
 			onPurge: (epoch) => this.#lanes.purge(epoch),
-			reconcile: (facts) => this.#registrar.control.reconcilePosition(facts),
+			reconcile: (facts, receivedLsn) => this.#registrar.control.reconcilePosition(facts, receivedLsn),
 			storeAcknowledged: (lsn) => this.#registrar.control.storeAcknowledged(lsn),
 			onStreaming: (streaming) => this.#streaming(streaming),
 			onIdleLsn: (lsn) => this.#shapeTable.setIdleLsn(lsn),
@@ -334,6 +337,19 @@ export class Daemon {
 			link.receivedLsn,
 		);
 		this.#lanes.endStuck(lanes, this.#config.lanePatienceMs);
+		this.#nudge(link.step);
+	}
+
+	/** Slot creation waits for a record that an idle server writes rarely; the registrar can ask for one. */
+	#nudge(step: string): void {
+		const nowMs = performance.now();
+		if (step !== "slot-create") {
+			this.#slotCreationSinceMs = nowMs;
+		} else if (nowMs - this.#slotCreationSinceMs > NUDGE_AFTER_MS) {
+			this.#slotCreationSinceMs = nowMs;
+			this.#log.warn("the slot cannot be created yet: open transactions have to end first");
+			this.#registrar.control.nudgeSlotCreation().catch(() => undefined);
+		}
 	}
 
 	#connect(): void {

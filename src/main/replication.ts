@@ -18,7 +18,10 @@ export interface ReplicationOptions {
 	readonly flow: Flow;
 	/** See pause-limit.ts. */
 	readonly pauseLimitMs: number;
-	readonly reconcile: (facts: LinkFacts) => Promise<{ readonly startLsn: bigint; readonly purged: boolean }>;
+	readonly reconcile: (
+		facts: LinkFacts,
+		receivedLsn: bigint | null,
+	) => Promise<{ readonly startLsn: bigint; readonly purged: boolean }>;
 	readonly storeAcknowledged: (lsn: bigint) => Promise<void>;
 	/** Streaming began or ended. */
 	readonly onStreaming: (streaming: boolean) => void;
@@ -230,7 +233,10 @@ export class Replication {
 			}
 			// A store under way belongs to the last connection; the registrar decides with it finished.
 			await this.#acknowledgement.hold();
-			const { startLsn, purged } = await this.#options.reconcile(link.facts);
+			const { startLsn, purged } = await this.#options.reconcile(
+				link.facts,
+				this.#epoch === 0 ? null : flow.ack.received,
+			);
 			this.#discardSlot = false;
 			const fresh = purged || this.#epoch === 0;
 			this.#epoch += 1;

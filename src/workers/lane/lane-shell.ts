@@ -155,6 +155,7 @@ export class LaneShell {
 				processor: this.#processor,
 				store: this.#store,
 				openTransaction: this.#task.resume.openTransaction,
+				quarantine: this.#task.resume.quarantine ?? [],
 				settle: () => this.#flush(),
 				restored: () => {
 					this.#isRestored = true;

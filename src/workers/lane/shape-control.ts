@@ -11,7 +11,7 @@ import type { LogStore, SyncOutcome } from "../../shared/log-store.ts";
 import type { Logger } from "../../shared/logging.ts";
 import type { LaneResume, LaneShapeControl } from "../../shared/messages.ts";
 import type { ShapeAssignment, SnapshotInfo } from "../../shared/shape-definition.ts";
-import { INVALIDATED_CORRUPT } from "../../shared/shape-table.ts";
+import { INVALIDATED_CORRUPT, INVALIDATED_QUARANTINE } from "../../shared/shape-table.ts";
 import type { BatchProcessor } from "./batch-processor.ts";
 import type { LaneShape, PendingSplice } from "./lane-shape.ts";
 import { everyTransaction } from "./recent-transactions.ts";
@@ -23,6 +23,8 @@ export interface ShapeControlOptions {
 	readonly processor: BatchProcessor;
 	readonly store: LogStore;
 	readonly openTransaction: LaneResume["openTransaction"];
+	/** Slots whose rows have ended this lane's thread more than once: dropped, so that the others go on. */
+	readonly quarantine: readonly number[];
 	/** Writes the group of batches that is held, or takes it back. */
 	readonly settle: () => void;
 	/** Shapes are restored. */
@@ -42,8 +44,12 @@ export class ShapeControl implements LaneShapeControl {
 	}
 
 	async restore(assignments: readonly ShapeAssignment[]): Promise<void> {
-		const { book, processor, openTransaction } = this.#options;
-		const shapes = assignments.map((assignment) => book.restore(assignment)).filter((shape) => shape !== null);
+		const { book, processor, openTransaction, quarantine } = this.#options;
+		const restored = assignments.map((assignment) => book.restore(assignment)).filter((shape) => shape !== null);
+		for (const shape of restored.filter(({ slot }) => quarantine.includes(slot))) {
+			book.invalidate(shape, INVALIDATED_QUARANTINE);
+		}
+		const shapes = restored.filter((shape) => !shape.isGone);
 		for (const shape of shapes) {
 			processor.structure.shapeAdded(shape);
 		}

@@ -4,7 +4,7 @@
 
 import { describe, expect, it } from "vitest";
 import { createLogger } from "../../../../src/shared/logging.ts";
-import { INVALIDATED_CORRUPT } from "../../../../src/shared/shape-table.ts";
+import { INVALIDATED_CORRUPT, INVALIDATED_QUARANTINE } from "../../../../src/shared/shape-table.ts";
 import { Checkpoint, isNews, type StreamPoint } from "../../../../src/workers/lane/checkpoint.ts";
 import * as frames from "../../../support/pgoutput-frames.ts";
 import { useTemporaryDirectory } from "../../../support/temporary-directory.ts";
@@ -118,7 +118,7 @@ describe("checkpoint", () => {
 		await checkpoint.run();
 		await checkpoint.run();
 		expect(syncs).toBe(1);
-		expect(lane.events).toMatchObject([{ slot: 1, reason: INVALIDATED_CORRUPT }]);
+		expect(lane.events).toMatchObject([{ slot: 1, reason: INVALIDATED_CORRUPT, INVALIDATED_QUARANTINE }]);
 		expect(reports).toEqual([]);
 		await lane.remove(1);
 		checkpoint.reportIfClean();
@@ -144,6 +144,21 @@ describe("checkpoint", () => {
 		await second.run();
 		expect(lane.table.isDirty(1)).toBe(false);
 		expect(heir.events).toEqual([]);
+	});
+
+	it("an heir drops the shape whose row ended its predecessors, and keeps the others", async () => {
+		const { lane } = subject();
+		await lane.addSpliced(1);
+		await lane.addSpliced(2);
+		const heir = new LaneFixture({
+			directory: `${directory.path()}/${serial}`,
+			table: lane.table,
+			resume: { quarantine: [1] },
+		});
+		await heir.control.restore([heir.assignment(1), heir.assignment(2)]);
+		expect(heir.events).toMatchObject([{ kind: "invalidated", slot: 1, reason: INVALIDATED_QUARANTINE }]);
+		expect(heir.book.find(1)).toBeUndefined();
+		expect(heir.book.find(2)).toBeDefined();
 	});
 
 	it("counts a new epoch as news, whatever its position", () => {

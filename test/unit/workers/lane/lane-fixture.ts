@@ -286,6 +286,7 @@ export class LaneFixture {
 			processor: this.processor,
 			store: this.store,
 			openTransaction,
+			quarantine: options.resume?.quarantine ?? [],
 			settle: () => this.flush(),
 			restored: () => undefined,
 			announce: () => undefined,
