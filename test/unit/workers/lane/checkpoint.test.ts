@@ -118,7 +118,7 @@ describe("checkpoint", () => {
 		await checkpoint.run();
 		await checkpoint.run();
 		expect(syncs).toBe(1);
-		expect(lane.events).toMatchObject([{ slot: 1, reason: INVALIDATED_CORRUPT, INVALIDATED_QUARANTINE }]);
+		expect(lane.events).toMatchObject([{ slot: 1, reason: INVALIDATED_CORRUPT }]);
 		expect(reports).toEqual([]);
 		await lane.remove(1);
 		checkpoint.reportIfClean();
