@@ -5,16 +5,13 @@
  */
 
 import { randomUUID } from "node:crypto";
-import { MessageChannel } from "node:worker_threads";
 import { type Config, publicationName, slotName } from "../shared/config.ts";
-import { exposeControl, withTransfer } from "../shared/control-call.ts";
+import { withTransfer } from "../shared/control-call.ts";
 import { SluiceError } from "../shared/errors.ts";
 import { type Fault, NO_FAULTS } from "../shared/fault-points.ts";
 import { createLogger, type Logger } from "../shared/logging.ts";
 import { formatLsn } from "../shared/lsn.ts";
 import type {
-	HttpControl,
-	HttpInit,
 	LaneState,
 	MainControl,
 	RegistrarControl,
@@ -28,6 +25,7 @@ import { LEVEL_ACTIVE, LEVEL_READ_ONLY, NO_SLOT, ShapeTable, type StatusLevel } 
 import { startDelayHistogram } from "../shared/thread-sample.ts";
 import { Flow } from "./flow/flow.ts";
 import type { WindowBatch } from "./flow/window.ts";
+import { HttpThreads } from "./pool/http-threads.ts";
 import type { LaneBatch } from "./pool/lane.ts";
 import { Lanes } from "./pool/lanes.ts";
 import { ServiceThread } from "./pool/service-thread.ts";
@@ -45,7 +43,6 @@ export interface DaemonOptions {
 }
 
 type RegistrarThread = ServiceThread<RegistrarInit, RegistrarControl, RegistrarEvent>;
-type HttpThread = ServiceThread<HttpInit, HttpControl, ThreadSample>;
 
 /** A lock that is not regained in this time counts as somebody else's. */
 const LOCK_GRACE_MS = 10_000;
@@ -80,7 +77,7 @@ export class Daemon {
 	readonly #lanes: Lanes;
 	readonly #replication: Replication;
 	readonly #registrar: RegistrarThread;
-	readonly #http: HttpThread[] = [];
+	readonly #http: HttpThreads;
 	readonly #progress: ProgressRecord;
 	readonly #delay = startDelayHistogram();
 	readonly #samples = new Map<string, ThreadSample>();
@@ -125,6 +122,16 @@ export class Daemon {
 			onDied: (error) => this.#fatal(error),
 		});
 		this.#lanes = this.#createLanes(options.faults ?? NO_FAULTS);
+		this.#http = new HttpThreads({
+			config,
+			instanceId: this.#instanceId,
+			shapeTable: this.#shapeTable.memory,
+			mainControl: this.#mainControl(),
+			attachToRegistrar: (port) => this.#registrar.control.attachHttp(withTransfer({ port }, [port])),
+			onSample: (thread, sample) => this.#samples.set(thread, sample),
+			onFatal: (error) => this.#fatal(error),
+			log: this.#log,
+		});
 		this.#replication = new Replication({
 			link: {
 				databaseUrl: config.databaseUrl,
@@ -158,7 +165,8 @@ export class Daemon {
 		this.#acknowledgedAtStart = position?.acknowledgedLsn ?? 0n;
 		this.#shapeCount = shapeCount;
 		this.#status.set("catalogue", true);
-		await this.#startHttp();
+		this.#ports = await this.#http.start();
+		this.#status.set("http", true);
 		// Lanes that cannot start make the service end instead; then nobody answers this.
 		await Promise.race([this.#lanes.start(), this.finished]);
 		if (this.#stopping !== null) {
@@ -185,10 +193,7 @@ export class Daemon {
 			link: this.#replication.status(),
 			flow: this.#flow,
 			lanes: this.#lanes,
-			workers: [
-				["registrar", this.#registrar.worker] as const,
-				...this.#http.map((thread, index) => [`http-${index}`, thread.worker] as const),
-			],
+			workers: [["registrar", this.#registrar.worker] as const, ...this.#http.workers],
 			samples: this.#samples,
 			delay: this.#delay,
 			server: this.#server,
@@ -216,7 +221,7 @@ export class Daemon {
 		clearInterval(this.#watchdog);
 		clearTimeout(this.#lockTimer);
 		this.#replication.stopReading();
-		await Promise.all(this.#http.map((thread) => thread.stop(() => thread.control.stop(), THREAD_STOP_DEADLINE_MS)));
+		await this.#http.stop(THREAD_STOP_DEADLINE_MS);
 		await this.#lanes.stop(LANES_STOP_DEADLINE_MS);
 		this.#flow.pump();
 		await this.#replication.stop();
@@ -263,42 +268,6 @@ export class Daemon {
 		this.#status.set("lanes", !starting);
 		this.#flow.setReason("lane", states.includes("restarting"));
 		this.#flow.setReason("not-ready", states.includes("retrying"));
-	}
-
-	async #startHttp(): Promise<void> {
-		const first = await this.#httpThread(0, this.#config.port);
-		const { port, adminPort } = await first.control.listen();
-		this.#ports = { port, adminPort: adminPort ?? 0 };
-		for (let index = 1; index < this.#config.httpThreads; index += 1) {
-			const thread = await this.#httpThread(index, port);
-			await thread.control.listen();
-		}
-		this.#status.set("http", true);
-	}
-
-	async #httpThread(index: number, port: number): Promise<HttpThread> {
-		const toRegistrar = new MessageChannel();
-		const toMain = new MessageChannel();
-		exposeControl(this.#mainControl(), toMain.port1);
-		const thread: HttpThread = new ServiceThread<HttpInit, HttpControl, ThreadSample>({
-			entry: "http",
-			init: {
-				httpThread: index,
-				config: this.#config,
-				instanceId: this.#instanceId,
-				shapeTable: this.#shapeTable.memory,
-				registrarPort: toRegistrar.port2,
-				mainPort: toMain.port2,
-				servesAdmin: index === 0,
-				port,
-			},
-			transfer: [toRegistrar.port2, toMain.port2],
-			onEvent: (sample) => this.#samples.set(`http-${index}`, sample),
-			onDied: (error) => this.#fatal(error),
-		});
-		this.#http[index] = thread;
-		await this.#registrar.control.attachHttp(withTransfer({ port: toRegistrar.port1 }, [toRegistrar.port1]));
-		return thread;
 	}
 
 	#mainControl(): MainControl {
