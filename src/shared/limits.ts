@@ -21,10 +21,6 @@ export const BATCH_BYTES_MAX = 1 * MIB;
  */
 export const BATCH_AGE_MAX_MS = 5;
 
-/** Pause above, resume below, as fractions of the window. */
-export const WINDOW_HIGH_FRACTION = 0.9;
-export const WINDOW_LOW_FRACTION = 0.5;
-
 /** Proactive keepalive: never rarer than this, whatever the server's timeout. */
 export const KEEPALIVE_INTERVAL_MAX_MS = 15_000;
 

@@ -30,11 +30,6 @@ describe("limits", () => {
 		expect(parseConfig({ SLUICE_WINDOW_BYTES: String(2 * limits.SEGMENT_BYTES) }).windowBytes).toBe(8 * MIB);
 	});
 
-	it("resume below where they pause", () => {
-		expect(limits.WINDOW_LOW_FRACTION).toBeLessThan(limits.WINDOW_HIGH_FRACTION);
-		expect(limits.WINDOW_HIGH_FRACTION).toBeLessThanOrEqual(1);
-	});
-
 	it("send at least four keepalives within PostgreSQL's default wal_sender_timeout of 60 s", () => {
 		expect(limits.KEEPALIVE_INTERVAL_MAX_MS * 4).toBeLessThanOrEqual(60_000);
 	});
