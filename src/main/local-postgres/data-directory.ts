@@ -164,7 +164,7 @@ export async function configure(
 		timezone: "UTC",
 		log_timezone: "UTC",
 		log_line_prefix: "%m [%p] ",
-		...(configuration.sync ? {} : { fsync: "off", full_page_writes: "off", synchronous_commit: "off" }),
+		...(configuration.sync ? {} : { fsync: "off", full_page_writes: "off" }),
 		...configuration.settings,
 	};
 	const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'`);
