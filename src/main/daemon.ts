@@ -88,6 +88,7 @@ export class Daemon {
 	#acknowledgedAtStart = 0n;
 	#stopping: Promise<void> | null = null;
 	#server: ServerObservation | null = null;
+	#databaseProblem: string | null = null;
 	#slotCreationSinceMs = 0;
 	#lockTimer: NodeJS.Timeout | undefined;
 	#watchdog: NodeJS.Timeout | undefined;
@@ -298,7 +299,7 @@ export class Daemon {
 			{
 				linkState: link.state,
 				linkStep: link.step,
-				lastErrorCode: link.lastError?.code ?? null,
+				lastErrorCode: link.lastError?.code ?? this.#databaseProblem,
 				pauseReasons: link.pauseReasons,
 				lanes,
 				behindBytes: behindBytes(this.#server, this.#flow),
@@ -364,6 +365,7 @@ export class Daemon {
 				this.#lockChanged(event.held);
 				return;
 			case "database":
+				this.#databaseProblem = event.problem;
 				this.#log.info({ reachable: event.reachable }, "database reachability changed");
 		}
 	}
@@ -389,9 +391,9 @@ export class Daemon {
 		this.#shapeTable.setStatusLevel(level);
 		const missing = this.#status.missing;
 		if (level === LEVEL_ACTIVE) {
-			this.#log.info({ level: LEVEL_NAMES[level] }, "service level changed");
+			this.#log.info({ serviceLevel: LEVEL_NAMES[level] }, "service level changed");
 		} else if (level === LEVEL_READ_ONLY || this.#stopping === null) {
-			this.#log.info({ level: LEVEL_NAMES[level], missing }, "service level changed");
+			this.#log.info({ serviceLevel: LEVEL_NAMES[level], missing }, "service level changed");
 		}
 	}
 

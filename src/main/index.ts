@@ -11,6 +11,7 @@ import { SluiceError } from "../shared/errors.ts";
 import { createLogger, type Logger } from "../shared/logging.ts";
 import { VERSION } from "../shared/version.ts";
 import { Daemon } from "./daemon.ts";
+import type { LocalPostgres } from "./local-postgres/local-postgres.ts";
 import { createSampleTable, runStatement, welcome } from "./trial/trial.ts";
 
 const USAGE = `sluice ${VERSION}: PostgreSQL changes as Electric shapes
@@ -26,6 +27,8 @@ const LOCAL_POSTGRES_DIRECTORY = ".sluice/postgres";
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
+/** Two signals closer than this are one that arrived twice. */
+const SAME_SIGNAL_MS = 250;
 /** 128 + SIGTERM: ended at once by a second signal. */
 const EXIT_FORCED = 143;
 
@@ -71,14 +74,16 @@ async function start(): Promise<number> {
 		log.warn("no SLUICE_SECRET is set: whoever reaches the port can read every table");
 	}
 	// From here on a signal must not end us before what we started is stopped.
-	const signals = listenForSignals(log);
-	const local = config.databaseUrl === undefined ? await startLocal(log) : null;
+	let local: LocalPostgres | null = null;
+	const signals = listenForSignals(log, () => local?.signal("fast"));
+	local = config.databaseUrl === undefined ? await startLocal(log) : null;
 	const databaseUrl = config.databaseUrl ?? local?.url;
 	if (databaseUrl === undefined) {
 		return EXIT_FAILED;
 	}
 	const daemon = new Daemon({ config: { ...config, databaseUrl } });
 	let signalled = false;
+	let started = false;
 	signals
 		.then(() => {
 			signalled = true;
@@ -87,6 +92,7 @@ async function start(): Promise<number> {
 		.catch(() => undefined);
 	try {
 		await daemon.start();
+		started = true;
 		if (local !== null && !signalled) {
 			process.stdout.write(
 				welcome({
@@ -109,29 +115,38 @@ async function start(): Promise<number> {
 	} finally {
 		// The consumer first: a fast shutdown of the server would wait for a walsender that is not read.
 		await daemon.stop();
-		await local?.stop("fast");
+		// A server that another daemon in this folder uses is not ours to stop.
+		if (started || local?.isAdopted === false) {
+			await local?.stop("fast");
+		}
 	}
 }
 
-/** Resolves at the first SIGTERM or SIGINT; the second one ends the process at once. */
-function listenForSignals(log: Logger): Promise<NodeJS.Signals> {
+/**
+ * Resolves at the first SIGTERM or SIGINT; a second one ends the process at once. A signal to a process group (a
+ * terminal's Ctrl-C) arrives twice when npm hands its own copy on: a repeat within moments is the same signal.
+ */
+function listenForSignals(log: Logger, beforeForcedExit: () => void): Promise<NodeJS.Signals> {
 	return new Promise((resolveSignal) => {
-		let received = 0;
+		let firstAtMs: number | null = null;
 		const listener = (signal: NodeJS.Signals): void => {
-			received += 1;
-			if (received > 1) {
+			const nowMs = performance.now();
+			if (firstAtMs === null) {
+				firstAtMs = nowMs;
+				log.info({ signal }, "signal received, stopping in order");
+				resolveSignal(signal);
+			} else if (nowMs - firstAtMs > SAME_SIGNAL_MS) {
 				log.warn({ signal }, "second signal, ending at once");
+				beforeForcedExit();
 				process.exit(EXIT_FORCED);
 			}
-			log.info({ signal }, "signal received, stopping in order");
-			resolveSignal(signal);
 		};
 		process.on("SIGTERM", listener);
 		process.on("SIGINT", listener);
 	});
 }
 
-async function startLocal(log: Logger) {
+async function startLocal(log: Logger): Promise<LocalPostgres | null> {
 	try {
 		const { startLocalPostgres } = await import("./local-postgres/local-postgres.ts");
 		const local = await startLocalPostgres({ dataDirectory: resolve(LOCAL_POSTGRES_DIRECTORY) });

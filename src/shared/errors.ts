@@ -53,6 +53,11 @@ export const ERROR_TABLE = {
 		retry: "fatal",
 		remedy: "read the PostgreSQL log named in `logFile`, or set DATABASE_URL to use your own server",
 	},
+	SLUICE_LOCAL_POSTGRES_STOPPED: {
+		message: "the embedded PostgreSQL is not running",
+		retry: "operator",
+		remedy: "run `npm start` in this folder first, or set DATABASE_URL",
+	},
 	// --- the link
 	SLUICE_LINK_CLOSED: {
 		message: "the replication connection was closed",

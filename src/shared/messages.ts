@@ -324,7 +324,8 @@ export type RegistrarEvent =
 	| { readonly kind: "server-leaving" }
 	/** The stream's advisory lock was taken, or lost with its connection. */
 	| { readonly kind: "lock"; readonly held: boolean }
-	| { readonly kind: "database"; readonly reachable: boolean }
+	/** `problem`: code of the error while it is not reachable. */
+	| { readonly kind: "database"; readonly reachable: boolean; readonly problem: string | null }
 	| { readonly kind: "shapes"; readonly count: number }
 	| ThreadSample;
 

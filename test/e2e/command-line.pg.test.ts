@@ -7,6 +7,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, it } from "vitest";
 import { bindablePort } from "../../src/main/local-postgres/free-port.ts";
@@ -117,6 +118,32 @@ describe("sluice start", () => {
 		expect((await ended)[0]).toBe(0);
 	});
 
+	it("refused beside a running one, leaves that one's embedded database alone", { timeout: 90_000 }, async () => {
+		const first = await sluice(["start"], { DATABASE_URL: "" });
+		await untilHealthy(first);
+		const second = spawn(process.execPath, [ENTRY, "start"], {
+			cwd: first.directory.path,
+			stdio: "ignore",
+			env: { PATH: process.env["PATH"], SLUICE_PORT: "0", SLUICE_ADMIN_PORT: "0" },
+		});
+		expect((await once(second, "exit"))[0]).toBe(1);
+		const sql = spawn(process.execPath, [ENTRY, "sql", "SELECT 1"], { cwd: first.directory.path, stdio: "ignore" });
+		expect((await once(sql, "exit"))[0]).toBe(0);
+		first.child.kill("SIGTERM");
+		expect(await first.exited).toBe(0);
+	});
+
+	it("takes a signal that arrives twice at once, as from a terminal through npm, as one", async () => {
+		const database = await server.createDatabase();
+		const daemon = await sluice(["start"], { DATABASE_URL: database.url });
+		await untilHealthy(daemon);
+		daemon.child.kill("SIGINT");
+		daemon.child.kill("SIGINT");
+		expect(await daemon.exited).toBe(0);
+		expect(daemon.output()).not.toContain("ending at once");
+		await database.drop();
+	});
+
 	it("serves a status document with the names that others script against", async () => {
 		const database = await server.createDatabase();
 		const daemon = await sluice(["start"], { DATABASE_URL: database.url, SLUICE_WORKERS: "2" });
@@ -176,9 +203,13 @@ describe("sluice start", () => {
 		const database = await server.createDatabase();
 		const daemon = await sluice(["start"], { DATABASE_URL: database.url });
 		await untilHealthy(daemon);
+		// A request that is being answered holds an orderly stop up for a moment.
+		const held = fetch(`http://127.0.0.1:${daemon.adminPort}/v1/profile?lane=0&seconds=20`, { method: "POST" });
+		held.catch(() => undefined);
+		await delay(500);
 		daemon.child.kill("SIGTERM");
+		await delay(400);
 		daemon.child.kill("SIGTERM");
-		// The second one may come when the first has already ended everything.
 		expect([0, 143]).toContain(await daemon.exited);
 		await database.drop();
 	});

@@ -88,7 +88,7 @@ describe("the registrar", () => {
 		await shapes.deleteShape({ definition: shapeRequest({ table: "public.items" }), handle: shape.handle });
 		expect(table.state(shape.slot)).toBe(SLOT_REMOVED);
 		await waitFor("a sample", () => received.some((event) => event.kind === "sample"));
-		expect(received).toContainEqual({ kind: "database", reachable: true });
+		expect(received).toContainEqual({ kind: "database", reachable: true, problem: null });
 		expect(received).toContainEqual({ kind: "shapes", count: 1 });
 		await registrar.stop();
 		expect(await exited).toBe(0);

@@ -135,6 +135,11 @@ export class LocalPostgres {
 		return this.#port;
 	}
 
+	/** It was running already: somebody else may be using it. */
+	get isAdopted(): boolean {
+		return this.#pid !== 0 && this.#child === null;
+	}
+
 	/** Of the postmaster. */
 	get pid(): number {
 		return this.#pid;

@@ -25,7 +25,9 @@ export interface DataDirectoryLock {
 export function lockDataDirectory(dataDir: string): DataDirectoryLock {
 	let database: DatabaseSync;
 	try {
-		mkdirSync(shapesDirectory(dataDir), { recursive: true });
+		// It holds rows of the application's tables: nobody else on the machine may read them.
+		mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+		mkdirSync(shapesDirectory(dataDir), { recursive: true, mode: 0o700 });
 		database = new DatabaseSync(join(dataDir, "lock.sqlite"), { timeout: 0 });
 	} catch (cause) {
 		throw new SluiceError("SLUICE_DATA_DIR_UNUSABLE", { dataDir, cause });

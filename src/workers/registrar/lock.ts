@@ -32,7 +32,7 @@ export interface StreamLockOptions {
 	readonly slotName: string;
 	readonly logger: Logger;
 	/** Called when the server begins or ceases to answer. */
-	readonly onReachable: (reachable: boolean) => void;
+	readonly onReachable: (reachable: boolean, problem: SluiceError | null) => void;
 	/** Called when the lock was taken, and when it was lost with its connection. */
 	readonly onHeld: (held: boolean) => void;
 }
@@ -87,17 +87,19 @@ export class StreamLock {
 	async #run(): Promise<void> {
 		const { signal } = this.#stop;
 		for (let attempt = 0; !signal.aborted; attempt += 1) {
+			let problem = new SluiceError("SLUICE_LINK_CLOSED", { connection: "control" });
 			try {
 				await this.#holdOnce(() => {
 					attempt = 0;
 				});
-			} catch (err) {
+			} catch (error) {
+				problem = controlConnectionError(error);
 				if (!signal.aborted) {
-					this.#options.logger.warn({ err, attempt }, "the control connection failed, connecting again");
+					this.#options.logger.warn({ err: problem, attempt }, "the control connection failed, connecting again");
 				}
 			}
 			if (!signal.aborted) {
-				this.#report(false);
+				this.#report(false, problem);
 				await waitMs(backoffMs(attempt, BACKOFF, Math.random()), signal);
 			}
 		}
@@ -118,7 +120,7 @@ export class StreamLock {
 				client.once("end", resolve);
 				client.once("error", () => resolve());
 			});
-			this.#report(true);
+			this.#report(true, null);
 			for (const setting of SETTINGS) {
 				// Not every platform has client_connection_check_interval, not every version idle_session_timeout.
 				await client.query(setting).catch((err: unknown) => {
@@ -175,10 +177,26 @@ export class StreamLock {
 		}
 	}
 
-	#report(reachable: boolean): void {
+	#report(reachable: boolean, problem: SluiceError | null): void {
 		if (this.#reachable !== reachable) {
 			this.#reachable = reachable;
-			this.#options.onReachable(reachable);
+			this.#options.onReachable(reachable, problem);
 		}
 	}
+}
+
+/** What an operator should read: PostgreSQL's own words when it answered, otherwise that it did not. */
+function controlConnectionError(error: unknown): SluiceError {
+	if (error instanceof SluiceError) {
+		return error;
+	}
+	if (error instanceof pg.DatabaseError) {
+		return new SluiceError("SLUICE_LINK_REFUSED", {
+			connection: "control",
+			sqlState: error.code ?? null,
+			serverMessage: error.message,
+		});
+	}
+	const reason = error instanceof Error ? error.message : "unknown";
+	return new SluiceError("SLUICE_LINK_UNREACHABLE", { connection: "control", reason });
 }

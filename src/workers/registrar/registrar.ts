@@ -285,7 +285,7 @@ export class Registrar implements RegistrarControl {
 			target,
 			slotName: slotName(config),
 			logger,
-			onReachable: (reachable) => onEvent({ kind: "database", reachable }),
+			onReachable: (reachable, problem) => onEvent({ kind: "database", reachable, problem: problem?.code ?? null }),
 			onHeld: (held) => onEvent({ kind: "lock", held }),
 		});
 		const watch = new ServerWatch({

@@ -54,6 +54,9 @@ export class ShapeRequests {
 		if (!name.ok) {
 			throw invalid("table", name.message);
 		}
+		if (SYSTEM_SCHEMAS.has(name.value.schema)) {
+			throw invalid("table", `Table ${displayQualified(name.value)} is a system table and cannot be followed`);
+		}
 		const facts = await this.#inspector.facts();
 		const inspected = await this.#inspector.table(name.value);
 		if (inspected === null) {
@@ -103,6 +106,9 @@ export class ShapeRequests {
 		return clause;
 	}
 }
+
+/** PostgreSQL publishes no table of these. */
+const SYSTEM_SCHEMAS: ReadonlySet<string> = new Set(["pg_catalog", "information_schema", "pg_toast"]);
 
 export function missingTable(name: QualifiedName): string {
 	return `Table ${displayQualified(name)} does not exist. If the table name contains capitals or special characters you must quote it.`;
