@@ -118,8 +118,10 @@ describe.each(testServers())("$name", (kind) => {
 		first.keepsIds = true;
 		const link = await startLink(first, options);
 		for (const id of [1, 2, 3]) {
+			const before = first.commitEndLsn;
 			await database.sql(`insert into item values (${id}, 'row')`);
-			await waitFor(`row ${id}`, () => first.inserts === id);
+			// The row and its commit may come in two reads.
+			await waitFor(`row ${id} and its commit`, () => first.inserts === id && first.commitEndLsn > before);
 			if (id === 1) {
 				first.flush = first.commitEndLsn;
 			}

@@ -91,7 +91,11 @@ export class FrameReader {
 			end += bytes;
 		}
 		if (end > start) {
+			// What the walk has refused lies behind these frames: what is wrong in them comes first, as at any other split.
+			const later = this.#failure;
+			this.#failure = null;
 			this.#parse(start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end));
+			this.#failure ??= later;
 		}
 		if (this.#failure === null && end < chunk.length) {
 			this.#reserve(chunk.length - end);
