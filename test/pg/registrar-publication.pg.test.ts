@@ -260,7 +260,9 @@ describe.each(testServers())("table readiness on $name", (kind) => {
 		// Who waits for the shape that was being created gets its successor.
 		const again = await creating;
 		expect(again.slot).not.toBe(creatingSlot);
-		expect(await registrar.rows(again)).toEqual([{ id: "1" }]);
+		await waitFor("the rows of the successor", async () => {
+			return JSON.stringify(await registrar.rows(again)) === JSON.stringify([{ id: "1" }]);
+		});
 		await registrar.registrar.reconciler.check(() => true);
 		expect(registrar.table.state(next.slot)).toBe(SLOT_ACTIVE);
 	});
