@@ -28,9 +28,6 @@ export default defineConfig({
 				test: {
 					name: "pg",
 					pool: "forks",
-					// Faults are caused at moments that a busy machine can make them miss. A second miss is a failure; the
-					// report names every test that needed its second try.
-					retry: process.env["CI"] === "true" ? 1 : 0,
 					include: ["test/**/*.pg.test.ts", "test/faults/**/*.test.ts", "test/e2e/**/*.test.ts"],
 					testTimeout: 60_000,
 					hookTimeout: 120_000,
