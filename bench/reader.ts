@@ -4,7 +4,7 @@
  */
 
 import type { Lsn } from "../src/shared/lsn.ts";
-import type { DelaySummary } from "../src/shared/messages.ts";
+import type { DelaySummary } from "../src/shared/status.ts";
 
 /** Backlog: everything was written before the reader starts. Live: it is written while the reader follows. */
 export type Mode = "backlog" | "live";

@@ -8,7 +8,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Status } from "../src/shared/messages.ts";
+import type { Status } from "../src/shared/status.ts";
 import { TABLE } from "./load.ts";
 import { freePort } from "./postgres.ts";
 

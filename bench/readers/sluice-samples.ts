@@ -4,7 +4,7 @@
  */
 
 import { type Lsn, parseLsn } from "../../src/shared/lsn.ts";
-import type { Status } from "../../src/shared/messages.ts";
+import type { Status } from "../../src/shared/status.ts";
 import type { SluiceMeasurement } from "../reader.ts";
 
 /** A status and when its answer was asked for (`performance.now()`). */

@@ -12,16 +12,15 @@ import { type Fault, NO_FAULTS } from "../shared/fault-points.ts";
 import { createLogger, type Logger } from "../shared/logging.ts";
 import { formatLsn } from "../shared/lsn.ts";
 import type {
-	LaneState,
 	MainControl,
 	RegistrarControl,
 	RegistrarEvent,
 	RegistrarInit,
 	ServerObservation,
-	Status,
 	ThreadSample,
 } from "../shared/messages.ts";
 import { LEVEL_ACTIVE, LEVEL_READ_ONLY, NO_SLOT, ShapeTable, type StatusLevel } from "../shared/shape-table.ts";
+import type { LaneState, Status } from "../shared/status.ts";
 import { startDelayHistogram } from "../shared/thread-sample.ts";
 import { Flow } from "./flow/flow.ts";
 import type { WindowBatch } from "./flow/window.ts";

@@ -7,7 +7,8 @@
 import { SluiceError } from "../shared/errors.ts";
 import type { Logger } from "../shared/logging.ts";
 import { formatLsn } from "../shared/lsn.ts";
-import type { LinkFacts, LinkState, ServerObservation, Status } from "../shared/messages.ts";
+import type { LinkFacts, ServerObservation } from "../shared/messages.ts";
+import type { LinkState, Status } from "../shared/status.ts";
 import { Acknowledgement } from "./acknowledgement.ts";
 import type { Flow } from "./flow/flow.ts";
 import { judgePause } from "./flow/pause-limit.ts";

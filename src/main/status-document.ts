@@ -5,7 +5,8 @@
 
 import type { Worker } from "node:worker_threads";
 import { formatLsn } from "../shared/lsn.ts";
-import type { ServerObservation, Status, ThreadSample } from "../shared/messages.ts";
+import type { ServerObservation, ThreadSample } from "../shared/messages.ts";
+import type { Status } from "../shared/status.ts";
 import { type IntervalHistogram, summarizeDelay } from "../shared/thread-sample.ts";
 import type { Flow } from "./flow/flow.ts";
 import type { Lanes } from "./pool/lanes.ts";

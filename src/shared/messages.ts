@@ -9,6 +9,7 @@ import type { Config } from "./config.ts";
 import type { WireError } from "./errors.ts";
 import type { Fault } from "./fault-points.ts";
 import type { ShapeAssignment, SnapshotInfo } from "./shape-definition.ts";
+import type { DelaySummary, Status } from "./status.ts";
 import type { SubsetRequest, SubsetResult } from "./subset-task.ts";
 
 // ---------------------------------------------------------------- main and a lane (raw port)
@@ -25,12 +26,7 @@ export type LaneInbound =
 			readonly byteLength: number;
 	  }
 	/**
-	 * Every shape was dropped and streaming begins in another history: batches of earlier epochs are reported
-	 * written without being processed, and what was learnt from them is forgotten.
-	 */
-	| { readonly kind: "purge"; readonly beforeEpoch: number }
-	/**
-	 * There is a gap in the stream: batches of epochs before `beforeEpoch` are reported as written without being
+	 * There is a gap in the stream and every shape was dropped: batches of epochs before `beforeEpoch` are reported as written without being
 	 * processed, and what the lane remembers of the stream (position, open transaction, hole check) is forgotten.
 	 */
 	| { readonly kind: "purge"; readonly beforeEpoch: number }
@@ -65,12 +61,6 @@ export interface ThreadSample {
 	readonly kind: "sample";
 	readonly eventLoopDelayMs: DelaySummary;
 	readonly gauges: Readonly<Record<string, number>>;
-}
-
-export interface DelaySummary {
-	readonly p50: number;
-	readonly p99: number;
-	readonly max: number;
 }
 
 /** Where a lane begins. */
@@ -367,74 +357,4 @@ export interface MainControl {
 	resumeLanes(lane: number | null): Promise<void>;
 	/** CPU profile of a lane, taken from outside it; the text of a .cpuprofile. */
 	profileLane(lane: number, seconds: number): Promise<string>;
-}
-
-/**
- * Why the socket is not read. "window": no room; "lane": a lane is being restarted; "not-ready": a lane could
- * not process a batch now and it will be sent again; "shutdown".
- */
-export type PauseReason = "window" | "lane" | "not-ready" | "shutdown";
-/** "detached": closed in order because a pause became too long or dangerous; attaches again when there is room. */
-export type LinkState = "connecting" | "streaming" | "waiting" | "detached" | "stopped";
-export type LaneState = "starting" | "running" | "suspended" | "retrying" | "restarting" | "stopped";
-
-/** Whether changes get through; see main/progress. "blind": nothing is received. "behind": it is, but too slowly. */
-export type ProgressState = "streaming" | "backpressured" | "stalled" | "blind" | "behind";
-
-/** `GET /v1/status` of the admin port. LSNs are text (`X/X`). */
-export interface Status {
-	readonly level: "starting" | "read-only" | "active";
-	readonly progress: {
-		readonly state: ProgressState;
-		readonly cause: string | null;
-		/** How long this state has lasted, and the newest position received when it began. */
-		readonly ageMs: number;
-		readonly sinceLsn: string;
-	};
-	readonly link: {
-		readonly state: LinkState;
-		/** Rung of the handshake, or the reason for waiting. */
-		readonly step: string;
-		readonly lastError: { readonly code: string | null; readonly message: string } | null;
-		readonly walsenderPid: number | null;
-		readonly connects: number;
-		readonly paused: boolean;
-		readonly pauseReasons: readonly PauseReason[];
-		readonly pauses: number;
-		readonly pausedForMs: number;
-		readonly detaches: number;
-		readonly receivedLsn: string;
-		readonly durableLsn: string;
-		readonly acknowledgedLsn: string;
-		readonly receivedBytes: number;
-		/** Reads of the socket at hand: bytes per read say whether reading is coalesced. */
-		readonly reads: number;
-		readonly keepalive: { readonly intervalMs: number; readonly sent: number; readonly largestGapMs: number };
-	};
-	readonly lanes: readonly {
-		readonly id: number;
-		readonly state: LaneState;
-		readonly writtenBatch: number;
-		readonly durableLsn: string;
-		readonly restarts: number;
-		readonly cpuMs: number;
-		readonly gauges: Readonly<Record<string, number>>;
-	}[];
-	readonly window: { readonly bytes: number; readonly limitBytes: number; readonly batches: number };
-	/** By thread name. */
-	readonly eventLoopDelayMs: Readonly<Record<string, DelaySummary>>;
-	/** CPU milliseconds used since start, by thread name. */
-	readonly cpuMs: Readonly<Record<string, number>>;
-	readonly shapes: { readonly count: number };
-	/** As the side connection saw the server last; null before it did. */
-	readonly server: {
-		readonly walStatus: string | null;
-		readonly safeWalBytes: number | null;
-		readonly retainedWalBytes: number;
-		readonly behindBytes: number;
-		readonly syncState: string | null;
-	} | null;
-	readonly memory: { readonly rssBytes: number };
-	readonly uptimeMs: number;
-	readonly pid: number;
 }

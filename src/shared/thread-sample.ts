@@ -4,7 +4,8 @@
  */
 
 import { monitorEventLoopDelay } from "node:perf_hooks";
-import type { DelaySummary, ThreadSample } from "./messages.ts";
+import type { ThreadSample } from "./messages.ts";
+import type { DelaySummary } from "./status.ts";
 
 export type IntervalHistogram = ReturnType<typeof monitorEventLoopDelay>;
 

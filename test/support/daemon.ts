@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach } from "vitest";
 import type { Fault } from "../../src/shared/fault-points.ts";
-import type { Status } from "../../src/shared/messages.ts";
+import type { Status } from "../../src/shared/status.ts";
 import type { ChildPlan } from "./daemon-child.ts";
 import { uniqueName } from "./postgres.ts";
 import { type TemporaryDirectory, temporaryDirectory } from "./temporary-directory.ts";

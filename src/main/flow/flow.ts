@@ -7,7 +7,8 @@
 
 import { BATCH_AGE_MAX_MS } from "../../shared/limits.ts";
 import type { Lsn } from "../../shared/lsn.ts";
-import type { LaneResume, PauseReason } from "../../shared/messages.ts";
+import type { LaneResume } from "../../shared/messages.ts";
+import type { PauseReason } from "../../shared/status.ts";
 import { AckTracker } from "./ack-tracker.ts";
 import { Batcher } from "./batcher.ts";
 import { PauseGate } from "./pause-gate.ts";

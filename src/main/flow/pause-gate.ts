@@ -4,7 +4,7 @@
  */
 
 import { invariant } from "../../shared/assert.ts";
-import type { PauseReason } from "../../shared/messages.ts";
+import type { PauseReason } from "../../shared/status.ts";
 
 export class PauseGate {
 	readonly #reasons = new Set<PauseReason>();

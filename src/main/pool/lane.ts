@@ -15,10 +15,10 @@ import type {
 	LaneOperatorControl,
 	LaneOutbound,
 	LaneResume,
-	LaneState,
 	LaneTask,
 	ThreadSample,
 } from "../../shared/messages.ts";
+import type { LaneState } from "../../shared/status.ts";
 
 /** A batch as it is handed over; the bytes stay where they are. */
 export type LaneBatch = Extract<LaneInbound, { kind: "batch" }>;

@@ -9,7 +9,8 @@ import type { MessagePort, Worker } from "node:worker_threads";
 import { Piscina } from "piscina";
 import { SluiceError } from "../../shared/errors.ts";
 import type { Logger } from "../../shared/logging.ts";
-import type { LaneResume, LaneState, LaneTask, ThreadSample } from "../../shared/messages.ts";
+import type { LaneResume, LaneTask, ThreadSample } from "../../shared/messages.ts";
+import type { LaneState } from "../../shared/status.ts";
 import { workerEntry } from "../../shared/thread-entry.ts";
 import { Lane, type LaneBatch } from "./lane.ts";
 

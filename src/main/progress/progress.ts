@@ -5,7 +5,7 @@
  */
 
 import type { Logger } from "../../shared/logging.ts";
-import type { LaneState, LinkState, PauseReason, ProgressState, Status } from "../../shared/messages.ts";
+import type { LaneState, LinkState, PauseReason, ProgressState, Status } from "../../shared/status.ts";
 
 export interface LaneProgress {
 	readonly id: number;

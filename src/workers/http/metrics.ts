@@ -6,7 +6,7 @@
 
 import { Counter, Gauge, Registry } from "prom-client";
 import { parseLsn } from "../../shared/lsn.ts";
-import type { Status } from "../../shared/messages.ts";
+import type { Status } from "../../shared/status.ts";
 import type { Admission } from "./admission.ts";
 import type { BodyBudget } from "./body-budget.ts";
 import type { Compression } from "./compression.ts";

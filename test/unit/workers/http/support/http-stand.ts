@@ -20,10 +20,10 @@ import {
 	type ResolvedShape,
 	type ShapeRequest,
 	type SlotsChanged,
-	type Status,
 	slotsChannelName,
 } from "../../../../../src/shared/messages.ts";
 import { LEVEL_ACTIVE, ShapeTable, SLOT_REMOVED } from "../../../../../src/shared/shape-table.ts";
+import type { Status } from "../../../../../src/shared/status.ts";
 import type { SubsetRequest, SubsetResult } from "../../../../../src/shared/subset-task.ts";
 import { HttpThread, type HttpThreadOptions } from "../../../../../src/workers/http/http-thread.ts";
 import { ShapeFiles } from "./shape-files.ts";
