@@ -61,6 +61,11 @@ export function compileWhere(tree: WhereNode, bind: ColumnBinder): Predicate {
 			const otherwise = tree.negated ? TRUE : FALSE;
 			return (tuple) => (inner(tuple) === expected ? whenSame : otherwise);
 		}
+		case "regex":
+		case "quantified":
+		case "value":
+		case "valueIsNull":
+			throw UNEVALUABLE;
 		default:
 			return unreachable(tree);
 	}

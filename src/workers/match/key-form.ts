@@ -4,14 +4,14 @@
  * has two texts. Pure.
  */
 
-import type { ColumnOperand, Comparison, Operand, ScalarType } from "../../shared/where-tree.ts";
+import type { ColumnOperand, Comparison, Operand, ValueType } from "../../shared/where-tree.ts";
 import { endWithoutZeros } from "./values.ts";
 
 /** "blanks": without trailing blanks. "zeros": without zeros that do not count after the decimal point. */
 export type KeyForm = "plain" | "blanks" | "zeros";
 
 /** The form of the column's key under this comparison with constants of `literalType`, or null. */
-export function keyForm(operand: Operand, comparison: Comparison, literalType: ScalarType): KeyForm | null {
+export function keyForm(operand: Operand, comparison: Comparison, literalType: ValueType): KeyForm | null {
 	if (operand.kind !== "column") {
 		return null;
 	}
@@ -31,14 +31,17 @@ export function keyForm(operand: Operand, comparison: Comparison, literalType: S
 		case "timestamp":
 			return operand.type === "timestamp" && literalType === "timestamp" ? "plain" : null;
 		case "float":
-			// -0 equals 0.
+		case "interval":
+		case "jsonb":
+		case "array":
+			// -0 equals 0; a day equals 24 hours; 1.0 equals 1.
 			return null;
 	}
 }
 
 /** Casts of bpchar to text or varchar drop trailing blanks. */
 export function losesBlanks(operand: ColumnOperand): boolean {
-	let type = operand.type;
+	let type: ValueType = operand.type;
 	for (const cast of operand.casts) {
 		if (type === "bpchar" && cast !== "bpchar") {
 			return true;

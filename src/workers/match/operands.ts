@@ -6,7 +6,7 @@
 
 import { unreachable } from "../../shared/assert.ts";
 import { LENGTH_NULL, type Tuple } from "../../shared/tuple.ts";
-import type { Comparison, LiteralOperand, Operand, ScalarType } from "../../shared/where-tree.ts";
+import type { Comparison, LiteralOperand, Operand, ValueType } from "../../shared/where-tree.ts";
 import { endWithoutBlanks, losesBlanks } from "./key-form.ts";
 import { type ColumnBinder, type CompileCondition, FALSE, lengthAt, type Predicate, TRUE, UNKNOWN } from "./truth.ts";
 import {
@@ -104,6 +104,10 @@ function withForm<R>(comparison: Comparison, bind: ColumnBinder, compile: Compil
 				getter: (operand) => valueGetter(operand, exactReader(comparison, operand), bind),
 				compare: compareExact,
 			});
+		case "interval":
+		case "jsonb":
+		case "array":
+			throw UNEVALUABLE;
 		default:
 			return unreachable(comparison);
 	}
@@ -130,7 +134,7 @@ function valueGetter<T>(operand: Operand, read: Reader<T>, bind: ColumnBinder): 
 		const value = read(bytes, 0, bytes.length);
 		return () => value;
 	}
-	if (operand.kind === "condition") {
+	if (operand.kind !== "column") {
 		throw UNEVALUABLE;
 	}
 	const position = bind(operand.name);
@@ -162,7 +166,7 @@ function exactReader(
 }
 
 function floatGetter(operand: Operand, bind: ColumnBinder): Getter<number> {
-	const types: readonly ScalarType[] =
+	const types: readonly ValueType[] =
 		operand.kind === "column" ? [operand.type, ...operand.casts] : operand.kind === "literal" ? [operand.type] : [];
 	const single = types.includes("float4");
 	return valueGetter(operand, (buffer, start, length) => readFloat(buffer, start, length, single), bind);

@@ -37,6 +37,9 @@ const COLUMN_CASTS: Readonly<Record<ScalarType, readonly ScalarType[]>> = {
 	time: [],
 	timestamp: [],
 	timestamptz: [],
+	interval: [],
+	json: [],
+	jsonb: [],
 	enum: TEXT_TARGETS,
 };
 

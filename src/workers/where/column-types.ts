@@ -5,7 +5,7 @@
  */
 
 import type { ColumnInfo } from "../../shared/shape-definition.ts";
-import type { ScalarType } from "../../shared/where-tree.ts";
+import type { ScalarType, ValueType } from "../../shared/where-tree.ts";
 import { WhereRefusal } from "./refusal.ts";
 import { isRecord, listField, numberField, stringsOf } from "./syntax-node.ts";
 
@@ -43,6 +43,10 @@ export function typeOfColumn(column: ColumnInfo): ScalarType | null {
 		return TYPE_BY_NAME.get(column.baseTypeName) ?? null;
 	}
 	return TYPE_BY_OID.get(column.typeOid) ?? null;
+}
+
+export function isScalar(type: ValueType): type is ScalarType {
+	return !type.endsWith("[]");
 }
 
 export function hasCollation(type: ScalarType): boolean {

@@ -12,7 +12,7 @@ import type {
 	Comparison,
 	LiteralOperand,
 	Operand,
-	ScalarType,
+	ValueType,
 	WhereNode,
 } from "../../shared/where-tree.ts";
 
@@ -56,6 +56,11 @@ export function deparse(tree: WhereNode): string {
 			const inner = tree.node.kind === "boolean" ? deparse(tree.node) : paren(tree.node);
 			return `${inner} IS ${tree.negated ? "NOT " : ""}${tree.test.toUpperCase()}`;
 		}
+		case "regex":
+		case "quantified":
+		case "value":
+		case "valueIsNull":
+			throw new Error(tree.kind);
 		default:
 			return unreachable(tree);
 	}
@@ -84,6 +89,8 @@ function operandSql(operand: Operand): string {
 			return literalSql(operand);
 		case "condition":
 			return paren(operand.node);
+		default:
+			throw new Error(operand.kind);
 	}
 }
 
@@ -95,7 +102,7 @@ function literalSql(literal: LiteralOperand): string {
 	return typedLiteral(literal.text, literal.type);
 }
 
-function typedLiteral(text: string, type: ScalarType): string {
+function typedLiteral(text: string, type: ValueType): string {
 	return `${quoteLiteral(text)}::${type}`;
 }
 

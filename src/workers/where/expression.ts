@@ -4,10 +4,11 @@
  * checker.ts, pairing.ts and casts.ts.
  */
 
+import { invariant } from "../../shared/assert.ts";
 import { PARAMS_BYTES_MAX, WHERE_ELEMENTS_MAX } from "../../shared/limits.ts";
 import type { ColumnInfo } from "../../shared/shape-definition.ts";
-import type { ColumnOperand, LiteralOperand, Operand, ScalarType, WhereNode } from "../../shared/where-tree.ts";
-import { columnTypeName, hasCollation } from "./column-types.ts";
+import type { ColumnOperand, Operand, ScalarLiteral, ScalarType, WhereNode } from "../../shared/where-tree.ts";
+import { columnTypeName, hasCollation, isScalar } from "./column-types.ts";
 import { literalFromText } from "./literal.ts";
 import { shown, shownName, WhereRefusal } from "./refusal.ts";
 
@@ -32,7 +33,7 @@ export interface UntypedExpression {
 export interface LiteralExpression {
 	readonly form: "literal";
 	readonly type: ScalarType;
-	readonly literal: LiteralOperand | null;
+	readonly literal: ScalarLiteral | null;
 	readonly location: number | null;
 }
 
@@ -52,7 +53,9 @@ export interface TypedOperand {
 
 /** The type of an operand after its casts. */
 export function operandType(operand: ColumnOperand): ScalarType {
-	return operand.casts.at(-1) ?? operand.type;
+	const type = operand.casts.at(-1) ?? operand.type;
+	invariant(isScalar(type), "an array column without an operand of its own");
+	return type;
 }
 
 /** Types of the parameters met so far, and what constants have been spent on. */

@@ -8,7 +8,7 @@ import type { CaseFolding, WhereNode } from "../../shared/where-tree.ts";
 import { type Expression, type ParameterTypes, settleUntyped, typedOperand } from "./expression.ts";
 import { NULL_CONDITION } from "./lists.ts";
 import { castLiteral } from "./literal.ts";
-import { isText } from "./pairing.ts";
+import { isScalarLiteral, isText } from "./pairing.ts";
 import { WhereRefusal } from "./refusal.ts";
 
 /** `subject LIKE pattern`; `folding` not null: ILIKE. @throws WhereRefusal */
@@ -30,7 +30,8 @@ export function likeNode(
 	if (left.operand === null || right.operand === null) {
 		return NULL_CONDITION;
 	}
-	const text = right.operand.kind === "literal" ? castLiteral(right.operand, "text") : "invalid";
+	const text =
+		right.operand.kind === "literal" && isScalarLiteral(right.operand) ? castLiteral(right.operand, "text") : "invalid";
 	if (typeof text === "string" || left.operand.kind === "condition") {
 		throw new WhereRefusal("Could not select an operator overload", location);
 	}

@@ -5,7 +5,7 @@
 
 import type { CompareOperator, LiteralOperand, Operand, WhereNode } from "../../shared/where-tree.ts";
 import { type Expression, type LiteralExpression, type ParameterTypes, typedOperand } from "./expression.ts";
-import { convertOperand, isText, numberRank, pairExpressions } from "./pairing.ts";
+import { convertOperand, isScalarLiteral, isText, numberRank, pairExpressions } from "./pairing.ts";
 import { WhereRefusal } from "./refusal.ts";
 
 export const NULL_CONDITION: WhereNode = { kind: "constant", value: null };
@@ -146,7 +146,7 @@ function unifyNumbers(
 		return {
 			...item,
 			type: target,
-			literal: literal?.kind === "literal" ? literal : null,
+			literal: literal?.kind === "literal" && isScalarLiteral(literal) ? literal : null,
 		};
 	});
 }

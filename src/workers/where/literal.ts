@@ -4,7 +4,7 @@
  */
 
 import { IDENTIFIER_BYTES_MAX } from "../../shared/limits.ts";
-import type { LiteralOperand, ScalarType } from "../../shared/where-tree.ts";
+import type { ScalarLiteral, ScalarType } from "../../shared/where-tree.ts";
 import {
 	canonicalFloat,
 	canonicalInteger,
@@ -16,7 +16,7 @@ import {
 import { canonicalTime, dateToTimestamp } from "./time-literal.ts";
 
 /** The constant that the type's input function makes of `text`, or null when it would refuse it. */
-export function literalFromText(text: string, type: ScalarType): LiteralOperand | null {
+export function literalFromText(text: string, type: ScalarType): ScalarLiteral | null {
 	const canonical = canonicalText(text, type);
 	return canonical === null ? null : { kind: "literal", type, text: canonical };
 }
@@ -47,6 +47,9 @@ function canonicalText(text: string, type: ScalarType): string | null {
 		case "timestamp":
 		case "timestamptz":
 			return canonicalTime(text, type);
+		case "interval":
+		case "json":
+		case "jsonb":
 		case "enum":
 			return null;
 	}
@@ -93,7 +96,7 @@ function truncateName(text: string): string {
 /**
  * "unknown": there is no such cast here. "invalid": there is, but PostgreSQL would refuse this value.
  */
-export type CastResult = LiteralOperand | "unknown" | "invalid";
+export type CastResult = ScalarLiteral | "unknown" | "invalid";
 
 const INTEGERS: readonly ScalarType[] = ["int2", "int4", "int8"];
 const TEXTS: readonly ScalarType[] = ["text", "varchar", "bpchar", "name"];
@@ -101,7 +104,7 @@ const TEXTS: readonly ScalarType[] = ["text", "varchar", "bpchar", "name"];
 const PRINTABLE: readonly ScalarType[] = ["int2", "int4", "int8", "uuid"];
 
 /** Casts a typed constant, explicitly. */
-export function castLiteral(literal: LiteralOperand, type: ScalarType): CastResult {
+export function castLiteral(literal: ScalarLiteral, type: ScalarType): CastResult {
 	const from = literal.type;
 	if (from === type) {
 		return literal;

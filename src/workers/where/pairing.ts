@@ -4,7 +4,15 @@
  * differently here. Pure apart from recording parameter types. Called by checker.ts.
  */
 
-import type { ColumnOperand, Comparison, Operand, ScalarType } from "../../shared/where-tree.ts";
+import type {
+	ColumnOperand,
+	Comparison,
+	LiteralOperand,
+	Operand,
+	ScalarLiteral,
+	ScalarType,
+} from "../../shared/where-tree.ts";
+import { isScalar } from "./column-types.ts";
 import { type Expression, type ParameterTypes, settleUntyped, type TypedOperand, typedOperand } from "./expression.ts";
 import { castLiteral } from "./literal.ts";
 import { WhereRefusal } from "./refusal.ts";
@@ -171,6 +179,10 @@ function asFloat(side: TypedOperand, location: number | null): Operand | null {
 	return convertOperand(side.operand, "float8", location);
 }
 
+export function isScalarLiteral(literal: LiteralOperand): literal is ScalarLiteral {
+	return isScalar(literal.type);
+}
+
 /** An implicit conversion that PostgreSQL would add, for a constant or a column of a type where it cannot fail. */
 export function convertOperand(operand: Operand | null, type: ScalarType, location: number | null): Operand | null {
 	if (operand === null) {
@@ -179,7 +191,7 @@ export function convertOperand(operand: Operand | null, type: ScalarType, locati
 	if (operand.kind === "column") {
 		return withCast(operand, type);
 	}
-	if (operand.kind === "condition") {
+	if (operand.kind !== "literal" || !isScalarLiteral(operand)) {
 		throw new WhereRefusal("Could not select an operator overload", location);
 	}
 	const converted = castLiteral(operand, type);

@@ -24,7 +24,7 @@ export function checkTreeSize(tree: WhereNode): void {
 		if (value.kind === "condition") {
 			visit(value.node);
 		} else {
-			spend(value.kind === "column" ? value.name.length : value.text.length);
+			spend(value.kind === "column" ? value.name.length : value.kind === "literal" ? value.text.length : 0);
 		}
 	};
 	const visit = (node: WhereNode): void => {
