@@ -154,6 +154,13 @@ export const OPTIONS = {
 		defaultText: "120000",
 		schema: count(1_000, 24 * 3_600_000).default(120_000),
 	},
+	reconcileIntervalMs: {
+		variable: "SLUICE_RECONCILE_INTERVAL_MS",
+		description:
+			"How often all shapes are compared with the database's catalogue, for what the stream does not tell: a table renamed or dropped without a change after it, taken out of the publication. Partitioned tables six times as often.",
+		defaultText: "60000",
+		schema: count(600, 24 * 3_600_000).default(60_000),
+	},
 	logLevel: {
 		variable: "SLUICE_LOG_LEVEL",
 		description: "trace, debug, info, warn, error or silent.",

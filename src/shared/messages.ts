@@ -136,7 +136,9 @@ export interface LaneShapeControl {
 /** Lane to registrar, on the event port. */
 export type LaneEvent =
 	/** The lane has invalidated the shape (shape table word is set): drop it. `reason` as in shape-table.ts. */
-	{ readonly kind: "invalidated"; readonly slot: number; readonly generation: number; readonly reason: number };
+	| { readonly kind: "invalidated"; readonly slot: number; readonly generation: number; readonly reason: number }
+	/** The stream brings rows of a relation that no shape of the lane watches: perhaps a partition that is new. */
+	| { readonly kind: "relation-unknown"; readonly oid: number };
 
 // ---------------------------------------------------------------- lanes and HTTP threads
 

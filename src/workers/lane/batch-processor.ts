@@ -26,7 +26,7 @@ import { LANE_BUFFER_BYTES_MAX } from "../../shared/limits.ts";
 import type { LogStore } from "../../shared/log-store.ts";
 import type { Logger } from "../../shared/logging.ts";
 import type { ShapeMatcher } from "../../shared/matching.ts";
-import type { LaneResume } from "../../shared/messages.ts";
+import type { LaneEvent, LaneResume } from "../../shared/messages.ts";
 import { opOfChange } from "../../shared/offset.ts";
 import { NO_SLOT } from "../../shared/shape-table.ts";
 import type { Tuple } from "../../shared/tuple.ts";
@@ -46,6 +46,7 @@ export interface BatchProcessorOptions {
 	readonly store: LogStore;
 	readonly faults: FaultInjector;
 	readonly openTransaction: LaneResume["openTransaction"];
+	readonly post: (event: LaneEvent) => void;
 	readonly log: Logger;
 }
 
@@ -91,7 +92,7 @@ export class BatchProcessor {
 		this.#options = options;
 		this.#group = new WriteGroup(options.book, options.store, options.log);
 		this.#keptTransaction = options.openTransaction;
-		this.structure = new StructuralChanges(options.book, options.matcher, this.relations, this.position);
+		this.structure = new StructuralChanges(options.book, options.matcher, this.relations, this.position, options.post);
 		const { position, openShapes } = this;
 		this.#entries = new RowEntries({ ...options, position, openShapes, group: this.#group });
 	}

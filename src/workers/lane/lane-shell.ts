@@ -18,6 +18,7 @@ import type { LogStore } from "../../shared/log-store.ts";
 import { createLogger, type Logger } from "../../shared/logging.ts";
 import type { ShapeMatcher } from "../../shared/matching.ts";
 import {
+	type LaneEvent,
 	type LaneInbound,
 	type LaneOperatorControl,
 	type LaneOutbound,
@@ -91,6 +92,7 @@ export class LaneShell {
 			beforeWrite: () => this.#faults.pass("lane.log.write"),
 		});
 		const { openTransaction } = resume;
+		const post = (event: LaneEvent): void => task.registrarEventPort.postMessage(event);
 		this.#book = new ShapeBook({
 			lane,
 			table: this.#table,
@@ -103,7 +105,7 @@ export class LaneShell {
 						? null
 						: { finalLsn: openTransaction.finalLsn, belowOp: opOfChange(openTransaction.changeCount) },
 			},
-			post: (event) => task.registrarEventPort.postMessage(event),
+			post,
 			log: this.#log,
 		});
 		this.#processor = new BatchProcessor({
@@ -113,6 +115,7 @@ export class LaneShell {
 			store: this.#store,
 			faults: this.#faults,
 			openTransaction,
+			post,
 			log: this.#log,
 		});
 		this.#checkpoint = new Checkpoint({

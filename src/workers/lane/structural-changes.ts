@@ -5,6 +5,7 @@
  */
 
 import type { ShapeMatcher } from "../../shared/matching.ts";
+import type { LaneEvent } from "../../shared/messages.ts";
 import { INVALIDATED_REPLICA_IDENTITY, INVALIDATED_SCHEMA, INVALIDATED_TRUNCATE } from "../../shared/shape-table.ts";
 import { isExcused } from "./admission.ts";
 import type { LaneShape } from "./lane-shape.ts";
@@ -18,8 +19,16 @@ export class StructuralChanges {
 	readonly #matcher: ShapeMatcher;
 	readonly #relations: RelationBook;
 	readonly #position: StreamPosition;
+	readonly #post: (event: LaneEvent) => void;
 
-	constructor(book: ShapeBook, matcher: ShapeMatcher, relations: RelationBook, position: StreamPosition) {
+	constructor(
+		book: ShapeBook,
+		matcher: ShapeMatcher,
+		relations: RelationBook,
+		position: StreamPosition,
+		post: (event: LaneEvent) => void,
+	) {
+		this.#post = post;
 		this.#book = book;
 		this.#matcher = matcher;
 		this.#relations = relations;
@@ -29,6 +38,9 @@ export class StructuralChanges {
 	/** A new or changed Relation message. Shapes that it does not fit end with its first row that counts for them. */
 	relationChanged(entry: RelationEntry): void {
 		this.#matcher.bindRelation(entry.relation);
+		if (!this.#matcher.watches(entry.oid)) {
+			this.#post({ kind: "relation-unknown", oid: entry.oid });
+		}
 		for (const shape of this.#book.concernedBy(entry.relation)) {
 			this.#setAsideUnlessFits(shape, entry);
 		}

@@ -14,9 +14,10 @@ import type { Shape } from "./shape-registry.ts";
 import type { Shapes } from "./shapes.ts";
 import { tableDrift } from "./table-drift.ts";
 
-/** A new partition's rows are missing from the root's shapes until it is noticed: look more often. */
-const PARTITIONED_INTERVAL_MS = 10_000;
-/** Every n-th round looks at all tables. */
+/**
+ * Every n-th round looks at all tables, the others at partitioned ones: a new partition's rows are missing from the
+ * root's shapes until it is noticed.
+ */
 const ROUNDS_OF_ALL = 6;
 
 export interface ReconcilerRooms {
@@ -27,6 +28,8 @@ export interface ReconcilerRooms {
 	readonly memberships: Pick<ReadyMemberships, "readyMembership">;
 	readonly shapes: Pick<Shapes, "all" | "remove">;
 	readonly logger: Logger;
+	/** Between two comparisons of all tables. */
+	readonly intervalMs: number;
 	/** Looks only when this is so: the lock is held. */
 	readonly enabled: () => boolean;
 }
@@ -36,6 +39,7 @@ export class Reconciler {
 	#timer: NodeJS.Timeout | null = null;
 	#round = 0;
 	#running: Promise<void> | null = null;
+	#again = false;
 
 	constructor(rooms: ReconcilerRooms) {
 		this.#rooms = rooms;
@@ -46,10 +50,23 @@ export class Reconciler {
 			this.#round += 1;
 			const all = this.#round % ROUNDS_OF_ALL === 0;
 			if (this.#running === null) {
-				void this.#run(all ? () => true : (table) => table.kind === "p");
+				void this.#run(all ? () => true : isPartitioned);
 			}
-		}, PARTITIONED_INTERVAL_MS);
+		}, this.#rooms.intervalMs / ROUNDS_OF_ALL);
 		this.#timer.unref();
+	}
+
+	/** A relation has turned up that nobody watches. Calls while a look is under way are answered by one more. */
+	checkPartitionedSoon(): void {
+		if (this.#running === null) {
+			void this.#run(isPartitioned);
+		} else if (!this.#again) {
+			this.#again = true;
+			void this.#running.then(() => {
+				this.#again = false;
+				return this.#run(isPartitioned);
+			});
+		}
 	}
 
 	/** Looks at all tables now. Resolves also when the database cannot be asked. */
@@ -136,4 +153,8 @@ export class Reconciler {
 		publication.forget(table.oid);
 		await shapes.remove(shape, "table-changed");
 	}
+}
+
+function isPartitioned(table: TableInfo): boolean {
+	return table.kind === "p";
 }

@@ -202,9 +202,15 @@ export class Registrar implements RegistrarControl {
 		readonly control: MessagePort;
 		readonly events: MessagePort;
 	}): Promise<void> {
-		const { shapes } = this.#rooms;
+		const { shapes, reconciler } = this.#rooms;
 		const { lane, control, events } = attachment;
-		const connection = this.#lanes.attach(lane, control, events, (event) => shapes.onLaneEvent(event));
+		const connection = this.#lanes.attach(lane, control, events, (event) => {
+			if (event.kind === "invalidated") {
+				shapes.onLaneEvent(event);
+			} else {
+				reconciler.checkPartitionedSoon();
+			}
+		});
 		await shapes.restoreLane(connection);
 	}
 
@@ -328,6 +334,7 @@ export class Registrar implements RegistrarControl {
 			memberships: catalogue,
 			shapes,
 			logger,
+			intervalMs: config.reconcileIntervalMs,
 			enabled: () => lock.held && this.#position !== null,
 		});
 		return {

@@ -189,7 +189,7 @@ export class Shapes implements Omit<RegistrarShapeControl, "querySubset"> {
 		lanes.restored(connection);
 	}
 
-	onLaneEvent(event: LaneEvent): void {
+	onLaneEvent(event: Extract<LaneEvent, { kind: "invalidated" }>): void {
 		const shape = this.#registry.bySlot(event.slot);
 		if (shape === null || shape.generation !== event.generation) {
 			return;

@@ -279,6 +279,7 @@ export class LaneFixture {
 			store: this.store,
 			faults,
 			openTransaction,
+			post: (event) => this.events.push(event),
 			log,
 		});
 		this.control = new ShapeControl({
