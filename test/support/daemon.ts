@@ -78,9 +78,9 @@ export class TestDaemon {
 	}
 
 	/** Starts it (again) on the same data directory and, after the first time, on the same ports. */
-	async start(): Promise<void> {
+	async start(faults: readonly Fault[] = this.#options.faults ?? []): Promise<void> {
 		const plan: ChildPlan = {
-			faults: this.#options.faults ?? [],
+			faults,
 			disableKeepalive: this.#options.disableKeepalive ?? false,
 		};
 		const child = spawn(
