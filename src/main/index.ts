@@ -6,7 +6,7 @@
 
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { type Config, parseConfig } from "../shared/config.ts";
+import { type Config, configurationNotes, parseConfig } from "../shared/config.ts";
 import { SluiceError } from "../shared/errors.ts";
 import { createLogger, type Logger } from "../shared/logging.ts";
 import { VERSION } from "../shared/version.ts";
@@ -63,6 +63,9 @@ async function run(name: string | undefined, args: readonly string[]): Promise<n
 async function start(): Promise<number> {
 	let config: Config;
 	const early = createLogger("info", "main");
+	for (const { level, message, variables } of configurationNotes(process.env)) {
+		early[level]({ variables }, message);
+	}
 	try {
 		config = parseConfig(process.env);
 	} catch (error) {

@@ -6,8 +6,16 @@
 
 import { resolve } from "node:path";
 import { z } from "zod";
+import { type Environment, type EnvironmentNote, type ReadEnvironment, readEnvironment } from "./environment.ts";
 import { SluiceError } from "./errors.ts";
-import { HTTP_THREADS_MAX, LANES_MAX, SEGMENT_BYTES } from "./limits.ts";
+import {
+	HTTP_EXISTING_REQUESTS_MAX,
+	HTTP_INITIAL_REQUESTS_MAX,
+	HTTP_THREADS_MAX,
+	LANES_MAX,
+	SEGMENT_BYTES,
+	SHAPES_MAX,
+} from "./limits.ts";
 
 interface Option {
 	readonly variable: string;
@@ -18,13 +26,14 @@ interface Option {
 }
 
 const text = z.string().trim().min(1);
-const port = z.coerce.number().int().min(0).max(65_535);
+const port = count(0, 65_535);
 const flag = z
-	.enum(["true", "false", "1", "0", "yes", "no"])
+	.enum(["true", "false", "1", "0", "yes", "no"], "must be true or false")
 	.transform((value) => value === "true" || value === "1" || value === "yes");
 
 function count(min: number, max: number) {
-	return z.coerce.number().int().min(min).max(max);
+	const problem = `must be a whole number from ${min} to ${max}`;
+	return z.coerce.number(problem).int(problem).min(min, problem).max(max, problem);
 }
 
 /** Every option. Keys are the names in {@link Config}. */
@@ -133,6 +142,31 @@ export const OPTIONS = {
 		defaultText: "300",
 		schema: count(0, 31_536_000).default(300),
 	},
+	maxInitialRequests: {
+		variable: "SLUICE_MAX_INITIAL_REQUESTS",
+		description: "Requests under way at a time that may make a shape; beyond it a 503 with `retry-after`.",
+		defaultText: String(HTTP_INITIAL_REQUESTS_MAX),
+		schema: count(1, 1_000_000).default(HTTP_INITIAL_REQUESTS_MAX),
+	},
+	maxExistingRequests: {
+		variable: "SLUICE_MAX_EXISTING_REQUESTS",
+		description: "Requests under way at a time that read a shape, parked ones included; beyond it a 503.",
+		defaultText: String(HTTP_EXISTING_REQUESTS_MAX),
+		schema: count(1, 1_000_000).default(HTTP_EXISTING_REQUESTS_MAX),
+	},
+	maxShapes: {
+		variable: "SLUICE_MAX_SHAPES",
+		description:
+			"Shapes kept at most: beyond it those that were read least recently are dropped, but none that is being read. 0: as many as there is room for (65536).",
+		defaultText: "0",
+		schema: count(0, SHAPES_MAX).default(0),
+	},
+	shapeIdleSeconds: {
+		variable: "SLUICE_SHAPE_IDLE_SECONDS",
+		description: "A shape that nobody has read for this long is dropped. 0: never.",
+		defaultText: "0",
+		schema: count(0, 10 * 31_536_000).default(0),
+	},
 	windowBytes: {
 		variable: "SLUICE_WINDOW_BYTES",
 		description:
@@ -165,7 +199,12 @@ export const OPTIONS = {
 		variable: "SLUICE_LOG_LEVEL",
 		description: "trace, debug, info, warn, error or silent.",
 		defaultText: "info",
-		schema: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
+		schema: z
+			.enum(
+				["trace", "debug", "info", "warn", "error", "fatal", "silent"],
+				"must be trace, debug, info, warn, error, fatal or silent",
+			)
+			.default("info"),
 	},
 } as const satisfies Record<string, Option>;
 
@@ -176,28 +215,47 @@ export type Config = { readonly [K in OptionKey]: z.output<(typeof OPTIONS)[K]["
 
 const LOOPBACK = new Set(["127.0.0.1", "::1", "localhost"]);
 
+/** Values of these are never repeated. */
+const CONFIDENTIAL = /_(SECRET|URL)$/;
+const SHOWN_CHARACTERS_MAX = 40;
+
+/** What an operator should know about the names in the environment; never a value. */
+export function configurationNotes(environment: Environment): readonly EnvironmentNote[] {
+	return readVariables(environment).notes;
+}
+
+function readVariables(environment: Environment): ReadEnvironment {
+	return readEnvironment(
+		environment,
+		Object.values(OPTIONS).map((option) => option.variable),
+	);
+}
+
 /**
- * Reads the configuration from an environment. An empty variable counts as absent. Reports all problems at
- * once, by variable name, never the value of a secret.
+ * Reads the configuration from an environment, the reference server's variables too (electric-variables.ts). An empty
+ * variable counts as absent. Reports all problems at once, by variable name, never the value of a secret.
  * @throws SluiceError `SLUICE_CONFIG_INVALID`, `SLUICE_INSECURE_REFUSED`
  */
-export function parseConfig(environment: Readonly<Record<string, string | undefined>>): Config {
-	const problems: string[] = [];
+export function parseConfig(environment: Environment): Config {
+	const read = readVariables(environment);
+	const problems = [...read.problems];
 	const values: Record<string, unknown> = {};
+	const nameOf = (variable: string): string => read.origins.get(variable) ?? variable;
 	for (const [key, option] of Object.entries(OPTIONS)) {
-		const raw = environment[option.variable];
-		const result = option.schema.safeParse(raw === undefined || raw.trim() === "" ? undefined : raw);
+		const raw = read.values[option.variable];
+		const result = option.schema.safeParse(raw);
 		if (result.success) {
 			values[key] = result.data;
 		} else {
-			problems.push(`${option.variable}: ${result.error.issues.map((issue) => issue.message).join("; ")}`);
+			const messages = result.error.issues.map((issue) => issue.message).join("; ");
+			problems.push(`${nameOf(option.variable)}: ${messages}${shown(option.variable, raw)}`);
 		}
 	}
 	if (values["databaseUrl"] !== undefined && !/^postgres(ql)?:\/\//.test(String(values["databaseUrl"]))) {
 		problems.push("DATABASE_URL: must begin with postgresql:// or postgres://");
 	}
 	if (values["port"] !== 0 && values["port"] === values["adminPort"]) {
-		problems.push("SLUICE_ADMIN_PORT: must differ from SLUICE_PORT");
+		problems.push(`${nameOf("SLUICE_ADMIN_PORT")}: must differ from ${nameOf("SLUICE_PORT")}`);
 	}
 	if (problems.length > 0) {
 		throw new SluiceError("SLUICE_CONFIG_INVALID", { problems });
@@ -207,6 +265,12 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
 		throw new SluiceError("SLUICE_INSECURE_REFUSED", { host: config.host });
 	}
 	return config;
+}
+
+function shown(variable: string, raw: string | undefined): string {
+	return raw === undefined || CONFIDENTIAL.test(variable)
+		? ""
+		: `, not ${JSON.stringify(raw.slice(0, SHOWN_CHARACTERS_MAX))}`;
 }
 
 /** The README's table, in Markdown. A test fails when the README differs. */

@@ -10,8 +10,6 @@ import {
 	HTTP_BODIES_BYTES_MAX,
 	HTTP_COMPRESSIONS_MAX,
 	HTTP_DIRECTORY_ENTRIES_MAX,
-	HTTP_EXISTING_REQUESTS_MAX,
-	HTTP_INITIAL_REQUESTS_MAX,
 	HTTP_SSE_KEEP_ALIVE_MS,
 	HTTP_SSE_LIFETIME_MS,
 	HTTP_SUBSETS_BYTES_MAX,
@@ -66,7 +64,6 @@ export interface HttpThreadOptions {
 	readonly resolveWaitMs?: number;
 }
 
-const ADMISSION_LIMITS = { initial: HTTP_INITIAL_REQUESTS_MAX, existing: HTTP_EXISTING_REQUESTS_MAX };
 const EVENT_TIMES = { keepAliveMs: HTTP_SSE_KEEP_ALIVE_MS, lifetimeMs: HTTP_SSE_LIFETIME_MS };
 
 export class HttpThread implements HttpControl {
@@ -79,7 +76,10 @@ export class HttpThread implements HttpControl {
 	constructor(options: HttpThreadOptions) {
 		this.#options = options;
 		const { config, table, registrar, logger } = options;
-		const limits = options.admissionLimits ?? ADMISSION_LIMITS;
+		const limits = options.admissionLimits ?? {
+			initial: config.maxInitialRequests,
+			existing: config.maxExistingRequests,
+		};
 		const share = (limit: number): number => Math.ceil(limit / config.httpThreads);
 		const admission = new Admission({ initial: share(limits.initial), existing: share(limits.existing) });
 		const waiters = new SlotWaiters();
