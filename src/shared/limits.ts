@@ -122,6 +122,15 @@ export const HTTP_OPEN_FILES_IDLE_MS = 2_000;
 export const HTTP_SSE_KEEP_ALIVE_MS = 21_000;
 export const HTTP_SSE_LIFETIME_MS = 60_000;
 
+/** A shape whose reader waits counts as read again this often; one read within so many seconds is in use and never expires. */
+export const HTTP_READ_MARK_INTERVAL_MS = 1_000;
+export const SHAPE_IN_USE_SECONDS = 5;
+/** Shapes of an earlier run are not dropped for not being read until their readers had this long to come back. */
+export const SHAPE_RETURN_SECONDS = 60;
+/** How often the registrar looks for shapes that nobody reads, and writes down when they were read. */
+export const SHAPE_EXPIRY_LOOK_MS = 2_000;
+export const SHAPE_READS_STORED_SECONDS = 60;
+
 /** One subset response, which is made in memory; and all that an HTTP thread holds until their readers have taken them. */
 export const SUBSET_BYTES_MAX = 16 * MIB;
 export const HTTP_SUBSETS_BYTES_MAX = 128 * MIB;
@@ -150,3 +159,10 @@ export const NUMERIC_DIGITS_MAX = 16_384;
 export const INDEX_KEYS_MAX = 4_096;
 /** PostgreSQL's NAMEDATALEN - 1. */
 export const IDENTIFIER_BYTES_MAX = 63;
+/** Nesting of a JSON value that is evaluated, so that no recursion overflows. A row with a deeper one is not inside. */
+export const JSON_DEPTH_MAX = 1_024;
+/** Characters of a regular expression's pattern, and states of the machine that it becomes once repetitions are written out. */
+export const REGEX_PATTERN_CHARACTERS_MAX = 1_024;
+export const REGEX_STATES_MAX = 4_096;
+/** Sets of states that a machine remembers with what follows them; beyond it they are forgotten and made again. */
+export const REGEX_REMEMBERED_SETS_MAX = 512;

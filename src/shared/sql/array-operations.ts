@@ -1,12 +1,11 @@
 /**
  * What PostgreSQL's operators and functions do with arrays, whatever their elements are: comparison, containment,
  * subscripts, concatenation. Pure; elements are compared by the function that the caller gives. Throws UNEVALUABLE
- * where PostgreSQL raises an error. Called by the match room's compiler.
+ * where PostgreSQL raises an error. Called by whoever evaluates an expression.
  */
 
-import { ARRAY_DIMENSIONS_MAX, type ArrayValue, EMPTY_ARRAY } from "../../shared/array-text.ts";
-import { FALSE, TRUE, type Truth, UNKNOWN } from "./truth.ts";
-import { UNEVALUABLE } from "./values.ts";
+import { ARRAY_DIMENSIONS_MAX, type ArrayValue, EMPTY_ARRAY } from "./array-text.ts";
+import { UNEVALUABLE } from "./value.ts";
 
 export type CompareElements<T> = (left: T, right: T) => number;
 
@@ -108,18 +107,21 @@ function membership<T>(array: ArrayValue<T>, lookups: number, compare: CompareEl
 }
 
 /**
- * `x op ANY (array)` and `x op ALL (array)`; `test` answers for one element that is not NULL, UNKNOWN when x is
- * NULL. An empty array decides before a NULL x does.
+ * `x op ANY (array)` and `x op ALL (array)`; `test` answers for one element that is not NULL, null when x is NULL.
+ * An empty array decides before a NULL x does.
  */
-export function quantified<T>(array: ArrayValue<T>, isAny: boolean, test: (element: T) => Truth): Truth {
-	const decisive = isAny ? TRUE : FALSE;
-	let result: Truth = isAny ? FALSE : TRUE;
+export function quantified<T>(
+	array: ArrayValue<T>,
+	isAny: boolean,
+	test: (element: T) => boolean | null,
+): boolean | null {
+	let result: boolean | null = !isAny;
 	for (const element of array.elements) {
-		const truth = element === null ? UNKNOWN : test(element);
-		if (truth === decisive) {
-			return truth;
+		const answer = element === null ? null : test(element);
+		if (answer === isAny) {
+			return answer;
 		}
-		result = truth === UNKNOWN ? UNKNOWN : result;
+		result = answer === null ? null : result;
 	}
 	return result;
 }
