@@ -18,8 +18,6 @@ export const NUMBER_FUNCTIONS = [
 	"int_or",
 	"int_xor",
 	"int_not",
-	"int_shl",
-	"int_shr",
 	"numeric_add",
 	"numeric_sub",
 	"numeric_mul",
@@ -36,7 +34,6 @@ export const NUMBER_FUNCTIONS = [
 	"numeric_trunc",
 	"numeric_trunc_scale",
 	"numeric_sqrt",
-	"numeric_power",
 	"numeric_div_trunc",
 	"float_add",
 	"float_sub",
@@ -51,7 +48,6 @@ export const NUMBER_FUNCTIONS = [
 	"float_round",
 	"float_trunc",
 	"float_sqrt",
-	"float_power",
 ] as const;
 
 export const TEXT_FUNCTIONS = [
@@ -86,7 +82,6 @@ export const TEXT_FUNCTIONS = [
 	"text_split_part",
 	"text_translate",
 	"text_ascii",
-	"text_md5",
 ] as const;
 
 export const TIME_FUNCTIONS = [

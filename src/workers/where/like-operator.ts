@@ -32,6 +32,9 @@ export function likeNode(
 	}
 	const text =
 		right.operand.kind === "literal" && isScalarLiteral(right.operand) ? castLiteral(right.operand, "text") : "invalid";
+	if (text === null) {
+		return NULL_CONDITION;
+	}
 	if (typeof text === "string" || left.operand.kind === "condition") {
 		throw new WhereRefusal("Could not select an operator overload", location);
 	}

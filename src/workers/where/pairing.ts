@@ -4,6 +4,7 @@
  * differently here. Pure apart from recording parameter types. Called by checker.ts.
  */
 
+import { withoutScale } from "../../shared/sql/number-input.ts";
 import type {
 	ColumnOperand,
 	Comparison,
@@ -124,8 +125,8 @@ export function pairTyped(left: TypedOperand, right: TypedOperand, location: num
 		}
 		return {
 			comparison: rank === NUMERIC_RANK ? "numeric" : "integer",
-			left: left.operand,
-			right: right.operand,
+			left: withoutScaleOf(left.operand),
+			right: withoutScaleOf(right.operand),
 		};
 	}
 	if (isText(left.type) && isText(right.type)) {
@@ -140,6 +141,13 @@ export function pairTyped(left: TypedOperand, right: TypedOperand, location: num
 		return { comparison: "timestamp", left: left.operand, right: right.operand };
 	}
 	throw new WhereRefusal("Could not select an operator overload", location);
+}
+
+/** Comparisons do not see the scale of a constant: one text a value, as keys need it. */
+function withoutScaleOf(operand: Operand | null): Operand | null {
+	return operand?.kind === "literal" && operand.type === "numeric"
+		? { ...operand, text: withoutScale(operand.text) }
+		: operand;
 }
 
 export function isText(type: ScalarType): boolean {

@@ -4,7 +4,7 @@
  * change their meaning with time, and other orders of day and month depend on settings. Called by literal.ts.
  */
 
-import { civilFromDays, daysFromCivil, daysInMonth, MICROSECONDS_PER_DAY } from "../../shared/calendar.ts";
+import { civilFromDays, daysFromCivil, daysInMonth, MICROSECONDS_PER_DAY } from "../calendar.ts";
 
 export type TimeType = "date" | "time" | "timestamp" | "timestamptz";
 

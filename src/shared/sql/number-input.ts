@@ -3,7 +3,8 @@
  * Pure; accepts only what it can canonicalise exactly, null for everything else. Called by literal.ts.
  */
 
-import { NUMERIC_DIGITS_MAX } from "../../shared/limits.ts";
+import { NUMERIC_DIGITS_MAX } from "../limits.ts";
+import { floatText } from "./number-functions.ts";
 
 export type IntegerType = "int2" | "int4" | "int8";
 
@@ -16,6 +17,9 @@ const RANGE: Readonly<Record<IntegerType, readonly [bigint, bigint]>> = {
 /** Longest int8 with a sign; leading zeros beyond this are not worth accepting. */
 const INTEGER_CHARACTERS_MAX = 64;
 const FLOAT_CHARACTERS_MAX = 1_024;
+
+/** PostgreSQL's limits are 131072 digits before and 16383 after the point. */
+const NUMERIC_SCALE_MAX = 16_383;
 
 const SPACES = " \t\n\r\f\v";
 
@@ -48,8 +52,30 @@ export function canonicalInteger(text: string, type: IntegerType): string | null
 	return value < low || value > high ? null : value.toString();
 }
 
-/** numeric_in: any size, without exponent, leading and trailing zeros. NaN and infinities as PostgreSQL prints them. */
+/** numeric_in, with the scale that is written, which shows in the results of arithmetic. */
 export function canonicalNumeric(text: string): string | null {
+	const trimmed = trimSpace(text);
+	const plain = plainNumeric(trimmed);
+	const match = plain === null ? null : /^[+-]?[0-9]*(?:\.([0-9]*))?(?:[eE]([+-]?[0-9]+))?$/.exec(trimmed);
+	if (plain === null || match === null) {
+		return plain;
+	}
+	const written = (match[1] ?? "").length - Number(match[2] ?? "0");
+	const point = plain.indexOf(".");
+	const scale = point < 0 ? 0 : plain.length - point - 1;
+	if (written <= scale) {
+		return plain;
+	}
+	return written > NUMERIC_SCALE_MAX ? null : `${plain}${point < 0 ? "." : ""}${"0".repeat(written - scale)}`;
+}
+
+/** A canonical numeric without zeros that do not count after the decimal point: one text a value. */
+export function withoutScale(canonical: string): string {
+	return canonical.includes(".") ? withoutTrailing(withoutTrailing(canonical, "0"), ".") : canonical;
+}
+
+/** Any size, without exponent, leading and trailing zeros. NaN and infinities as PostgreSQL prints them. */
+function plainNumeric(text: string): string | null {
 	const trimmed = trimSpace(text);
 	const special = specialNumber(trimmed);
 	if (special !== null) {
@@ -71,8 +97,7 @@ export function canonicalNumeric(text: string): string | null {
 	const leading = (whole + fraction).search(/[1-9]/);
 	const pointAt = whole.length - leading + Number(exponentText);
 	const scale = Math.max(0, digits.length - pointAt);
-	// PostgreSQL's own limits are 131072 digits before and 16383 after the point.
-	if (Math.max(digits.length, pointAt) > NUMERIC_DIGITS_MAX || scale > 16_383) {
+	if (Math.max(digits.length, pointAt) > NUMERIC_DIGITS_MAX || scale > NUMERIC_SCALE_MAX) {
 		return null;
 	}
 	const minus = sign === "-" ? "-" : "";
@@ -82,17 +107,6 @@ export function canonicalNumeric(text: string): string | null {
 	return pointAt > 0
 		? `${minus}${digits.slice(0, pointAt)}.${digits.slice(pointAt)}`
 		: `${minus}0.${"0".repeat(-pointAt)}${digits}`;
-}
-
-/** Rounds a canonical numeric half away from zero, as the casts to the integer types do; null when it is not finite. */
-export function roundNumeric(canonical: string): string | null {
-	if (!/^-?[0-9]/.test(canonical)) {
-		return null;
-	}
-	const negative = canonical.startsWith("-");
-	const [whole = "0", fraction = ""] = (negative ? canonical.slice(1) : canonical).split(".");
-	const magnitude = BigInt(whole) + (fraction !== "" && fraction.charCodeAt(0) >= 0x35 ? 1n : 0n);
-	return (negative ? -magnitude : magnitude).toString();
 }
 
 /**
@@ -117,7 +131,7 @@ export function canonicalFloat(text: string, type: "float4" | "float8"): string 
 	if (value === null || !Number.isFinite(value) || (value === 0 && hasDigit)) {
 		return null;
 	}
-	return Object.is(value, -0) ? "-0" : String(value);
+	return floatText(value, type === "float4");
 }
 
 /**
@@ -128,7 +142,7 @@ function nearestSingle(text: string, double: number): number | null {
 	const single = Math.fround(double);
 	const other = Math.fround(double + (double - single));
 	const isTie = single !== double && double - single === other - double;
-	return isTie && canonicalNumeric(text) !== canonicalNumeric(exactDecimal(double)) ? null : single;
+	return isTie && plainNumeric(text) !== plainNumeric(exactDecimal(double)) ? null : single;
 }
 
 /** All digits of a double of moderate size; toPrecision gives at most 100, enough for a tie between singles. */
