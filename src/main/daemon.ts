@@ -7,6 +7,7 @@
 import { randomUUID } from "node:crypto";
 import { type Config, publicationName, slotName } from "../shared/config.ts";
 import { withTransfer } from "../shared/control-call.ts";
+import { databaseUrlSource } from "../shared/database-url.ts";
 import { SluiceError } from "../shared/errors.ts";
 import { type Fault, NO_FAULTS } from "../shared/fault-points.ts";
 import { createLogger, type Logger } from "../shared/logging.ts";
@@ -134,7 +135,7 @@ export class Daemon {
 		});
 		this.#replication = new Replication({
 			link: {
-				databaseUrl: config.databaseUrl,
+				databaseUrl: databaseUrlSource(config.databaseUrl, config.databaseUrlFile),
 				slotName: slotName(config),
 				publicationName: publicationName(config),
 				testHooks: { disableKeepalive: options.disableKeepalive ?? false },

@@ -73,6 +73,8 @@ export class Replication {
 	#server: ServerObservation | null = null;
 	#serverIsLeaving = false;
 	#forbidden = false;
+	/** Of the connection before: the server may not have noticed its end. */
+	#formerWalsenderPid: number | null = null;
 	/** Ends the connection at hand with this error. */
 	#end: (error: SluiceError) => void = () => undefined;
 
@@ -195,7 +197,7 @@ export class Replication {
 				return;
 			}
 			attempt = performance.now() - startedMs > SUCCESS_AFTER_MS ? 0 : attempt;
-			const delayMs = retryDelayMs(attempt, error.retry === "operator", Math.random());
+			const delayMs = retryDelayMs(attempt, error.retry !== "retry", Math.random());
 			attempt += 1;
 			this.#setState("waiting", `reconnecting after ${error.code}`);
 			this.#options.log.warn({ err: error, delayMs, attempt }, "replication link is down, reconnecting");
@@ -223,6 +225,7 @@ export class Replication {
 					...this.#options.link,
 					// A slot whose stream has a gap is replaced; the registrar then drops what was built on it.
 					discardSlot: this.#discardSlot,
+					formerWalsenderPid: this.#formerWalsenderPid,
 					signal: this.#stop.signal,
 					log,
 				},
@@ -250,6 +253,7 @@ export class Replication {
 			if (flow.gate.paused) {
 				link.pause();
 			}
+			this.#formerWalsenderPid = link.facts.walsenderPid;
 			await link.start(startLsn);
 			this.#connects += 1;
 			this.#setState("streaming", "streaming");
@@ -318,11 +322,19 @@ export class Replication {
 		}
 	}
 
+	/**
+	 * What is set up wrong ends the process at its start. Once it has streamed it goes on serving reads and waits for an
+	 * operator: a role that lost its rights must not take the readers' data away.
+	 */
+	#waitsForOperator(error: SluiceError): boolean {
+		return error.code === "SLUICE_LINK_MISCONFIGURED" && this.#connects > 0;
+	}
+
 	/** Malformed bytes once are a bad connection; twice at one position they are in the stream itself. */
 	#isFatal(error: SluiceError): boolean {
 		if (error.code !== "SLUICE_FRAME_MALFORMED") {
 			this.#malformedAt = null;
-			return error.retry === "fatal";
+			return error.retry === "fatal" && !this.#waitsForOperator(error);
 		}
 		const position = this.#options.flow.ack.received;
 		const again = this.#malformedAt === position;

@@ -6,6 +6,7 @@
 
 import { resolve } from "node:path";
 import { z } from "zod";
+import { readUrlFile, URL_FILE_VARIABLE, urlProblems } from "./database-url.ts";
 import { type Environment, type EnvironmentNote, type ReadEnvironment, readEnvironment } from "./environment.ts";
 import { SluiceError } from "./errors.ts";
 import {
@@ -44,6 +45,27 @@ export const OPTIONS = {
 			"PostgreSQL to follow, as a direct (not pooled) URL of a role with REPLICATION. Without it `npm start` runs an embedded PostgreSQL with a sample table.",
 		defaultText: "embedded PostgreSQL",
 		schema: text.optional(),
+	},
+	databaseUrlFile: {
+		variable: "SLUICE_DATABASE_URL_FILE",
+		description:
+			"A file that holds the URL, instead of DATABASE_URL. It is read anew for each connection that is made, so a rotated password needs no restart. Certificate files of either are read anew too.",
+		defaultText: "none",
+		schema: text.optional(),
+	},
+	pooledDatabaseUrl: {
+		variable: "SLUICE_POOLED_DATABASE_URL",
+		description:
+			"A pooler in front of the same database (transaction mode is enough): initial data, subsets and catalogue queries go there. The stream, its lock and edits of the publication always use the direct URL.",
+		defaultText: "none",
+		schema: text.optional(),
+	},
+	manualTablePublishing: {
+		variable: "SLUICE_MANUAL_TABLE_PUBLISHING",
+		description:
+			"You add tables to the publication and set REPLICA IDENTITY FULL yourself; Sluice alters no table, needs to own none, and answers 503 with the statement that is missing.",
+		defaultText: "false",
+		schema: flag.default(false),
 	},
 	host: {
 		variable: "SLUICE_HOST",
@@ -251,9 +273,7 @@ export function parseConfig(environment: Environment): Config {
 			problems.push(`${nameOf(option.variable)}: ${messages}${shown(option.variable, raw)}`);
 		}
 	}
-	if (values["databaseUrl"] !== undefined && !/^postgres(ql)?:\/\//.test(String(values["databaseUrl"]))) {
-		problems.push("DATABASE_URL: must begin with postgresql:// or postgres://");
-	}
+	problems.push(...readDatabaseUrls(values));
 	if (values["port"] !== 0 && values["port"] === values["adminPort"]) {
 		problems.push(`${nameOf("SLUICE_ADMIN_PORT")}: must differ from ${nameOf("SLUICE_PORT")}`);
 	}
@@ -271,6 +291,30 @@ function shown(variable: string, raw: string | undefined): string {
 	return raw === undefined || CONFIDENTIAL.test(variable)
 		? ""
 		: `, not ${JSON.stringify(raw.slice(0, SHOWN_CHARACTERS_MAX))}`;
+}
+
+/** Fills `databaseUrl` from its file, and answers what is wrong with the URLs. */
+function readDatabaseUrls(values: Record<string, unknown>): readonly string[] {
+	const problems: string[] = [];
+	let variable = OPTIONS.databaseUrl.variable as string;
+	if (typeof values["databaseUrlFile"] === "string") {
+		if (values["databaseUrl"] !== undefined) {
+			return [`${URL_FILE_VARIABLE}: DATABASE_URL is set too, and only one can count`];
+		}
+		const read = readUrlFile(values["databaseUrlFile"]);
+		if ("problem" in read) {
+			return [read.problem];
+		}
+		values["databaseUrl"] = read.url;
+		variable = URL_FILE_VARIABLE;
+	}
+	if (typeof values["databaseUrl"] === "string") {
+		problems.push(...urlProblems(values["databaseUrl"], variable));
+	}
+	if (typeof values["pooledDatabaseUrl"] === "string") {
+		problems.push(...urlProblems(values["pooledDatabaseUrl"], OPTIONS.pooledDatabaseUrl.variable));
+	}
+	return problems;
 }
 
 /** The README's table, in Markdown. A test fails when the README differs. */

@@ -13,6 +13,32 @@ export interface ConnectAttempt {
 	readonly tls: boolean;
 }
 
+/**
+ * As libpq with sslmode=prefer: no TLS there, a handshake that breaks off, or a login refused because of TLS.
+ * @param error what pg threw for the attempt with TLS
+ */
+export function maySucceedWithoutTls(error: unknown): boolean {
+	if (!(error instanceof Error)) {
+		return false;
+	}
+	const code = "code" in error ? error.code : null;
+	return (
+		code === REFUSED_LOGIN ||
+		code === "ECONNRESET" ||
+		/does not support SSL|establishing an SSL|terminated unexpectedly/.test(error.message)
+	);
+}
+
+/** Of two failed attempts the one to report: a login that is refused both ways is not refused for want of TLS. */
+export function firstOfTwo(withTls: unknown, plain: unknown): unknown {
+	const refused = (error: unknown): boolean =>
+		error instanceof Error && "code" in error && error.code === REFUSED_LOGIN;
+	return refused(withTls) && refused(plain) ? withTls : plain;
+}
+
+/** invalid_authorization_specification */
+const REFUSED_LOGIN = "28000";
+
 const TLS_PARAMETERS = ["sslmode", "ssl", "uselibpqcompat", "sslcert", "sslkey", "sslrootcert", "sslnegotiation"];
 
 /**

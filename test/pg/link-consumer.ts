@@ -4,8 +4,9 @@
  */
 
 import { type LinkEvents, type LinkOptions, ReplicationLink } from "../../src/main/link/stream.ts";
+import type { DatabaseUrl } from "../../src/shared/database-url.ts";
 import type { SluiceError } from "../../src/shared/errors.ts";
-import { createLogger } from "../../src/shared/logging.ts";
+import { createLogger, type Logger } from "../../src/shared/logging.ts";
 import { maxLsn } from "../../src/shared/lsn.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -100,11 +101,23 @@ export class Consumer implements LinkEvents {
 	}
 }
 
-export type TestLinkOptions = Omit<LinkOptions, "log"> & { readonly startLsn?: bigint };
+export type TestLinkOptions = Omit<LinkOptions, "log" | "databaseUrl"> & {
+	readonly databaseUrl: string | DatabaseUrl;
+	readonly log?: Logger;
+	readonly startLsn?: bigint;
+};
 
 /** Connects; does not start. */
 export async function connectLink(consumer: Consumer, options: TestLinkOptions): Promise<ReplicationLink> {
-	const link = await ReplicationLink.connect({ ...options, log: createLogger("silent", "test") }, consumer);
+	const { databaseUrl } = options;
+	const link = await ReplicationLink.connect(
+		{
+			log: createLogger("silent", "test"),
+			...options,
+			databaseUrl: typeof databaseUrl === "string" ? () => Promise.resolve(databaseUrl) : databaseUrl,
+		},
+		consumer,
+	);
 	consumer.attach(link);
 	return link;
 }

@@ -14,7 +14,11 @@ describe.each(testServers())("the inspector on $name", (kind) => {
 	let sql: Database;
 	let inspector: Inspector;
 	beforeAll(() => {
-		sql = new Database(() => database.url, "test");
+		sql = new Database({
+			target: { connectionString: async () => database.url, forgetTls: () => {} },
+			applicationName: "test",
+			pooled: false,
+		});
 		inspector = new Inspector(sql);
 	});
 	afterAll(() => sql.close());

@@ -7,11 +7,12 @@
 import { Socket } from "node:net";
 import { Client, type ClientConfig } from "pg";
 import { invariant } from "../../shared/assert.ts";
+import { errorFromThrown, unusableTarget } from "../../shared/connection-error.ts";
+import { type AddressFallback, tryEveryAddress } from "../../shared/database-socket.ts";
+import type { DatabaseUrl } from "../../shared/database-url.ts";
 import { SluiceError } from "../../shared/errors.ts";
-import { quoteIdentifier } from "../../shared/sql-quoting.ts";
-import { type ConnectAttempt, connectAttempts } from "../../shared/tls-attempts.ts";
+import { type ConnectAttempt, connectAttempts, firstOfTwo, maySucceedWithoutTls } from "../../shared/tls-attempts.ts";
 import { openRawSocket, type RawSocket, wrapTlsSocket } from "./raw-socket.ts";
-import { errorFromReport, errorFromThrown, isServerReport, type ServerReport } from "./sqlstate.ts";
 
 export const STEP_CONNECT = "connect";
 
@@ -20,6 +21,9 @@ export type Row = Readonly<Record<string, string | null>>;
 
 /** A replication connection in command mode. */
 export interface CommandSession {
+	/** As whom and where; for statements that an operator should run. */
+	readonly role: string;
+	readonly database: string;
 	/**
 	 * One simple query; statements joined by ";" run as one transaction.
 	 * @param timeoutMs the connection is destroyed when the answer takes longer; null waits as long as it takes
@@ -33,66 +37,75 @@ export interface CommandSession {
 }
 
 export interface ConnectOptions {
-	readonly databaseUrl: string;
+	/** Asked for each connection: credentials may have changed. */
+	readonly databaseUrl: DatabaseUrl;
 	/** From the first packet to the first ReadyForQuery, for each attempt. */
 	readonly timeoutMs: number;
 	readonly signal?: AbortSignal;
+	/** The host has several addresses, and the first of them did not answer. */
+	readonly onFallback: (fallback: AddressFallback) => void;
 }
 
 /**
  * Connects, with TLS or without as `sslmode` says.
  * @throws SluiceError SLUICE_LINK_UNREACHABLE, SLUICE_LINK_REFUSED, SLUICE_LINK_MISCONFIGURED,
- * SLUICE_LINK_UNAVAILABLE, SLUICE_CONFIG_INVALID
+ * SLUICE_LINK_UNAVAILABLE
  */
 export async function openSession(options: ConnectOptions): Promise<CommandSession> {
-	const [first, second] = connectAttempts(options.databaseUrl);
+	const [first, second] = connectAttempts(await options.databaseUrl());
+	const client = makeAttempt(first, options);
 	try {
-		return await attempt(first, options);
+		return await connect(client, options);
 	} catch (error) {
 		if (second === undefined || options.signal?.aborted === true || !maySucceedWithoutTls(error)) {
-			throw asLinkError(error, options);
+			throw asLinkError(error, options, client);
+		}
+		const plain = makeAttempt(second, options);
+		try {
+			return await connect(plain, options);
+		} catch (again) {
+			throw asLinkError(firstOfTwo(error, again), options, plain);
 		}
 	}
-	try {
-		return await attempt(second, options);
-	} catch (error) {
-		throw asLinkError(error, options);
-	}
 }
 
-/** As libpq with sslmode=prefer: no TLS there, a handshake that breaks off, or a login refused because of TLS. */
-function maySucceedWithoutTls(error: unknown): boolean {
-	if (isServerReport(error)) {
-		return error.code === "28000";
-	}
-	const message = error instanceof Error ? error.message : "";
-	const code = error instanceof Error && "code" in error ? error.code : null;
-	return /does not support SSL|establishing an SSL|terminated unexpectedly/.test(message) || code === "ECONNRESET";
-}
-
-function asLinkError(error: unknown, options: ConnectOptions): SluiceError {
+function asLinkError(error: unknown, options: ConnectOptions, { client }: Attempt): SluiceError {
 	if (options.signal?.aborted === true) {
 		return new SluiceError("SLUICE_LINK_CLOSED", { step: STEP_CONNECT, reason: "aborted" });
 	}
-	return errorFromThrown(error, { phase: "connect", step: STEP_CONNECT });
+	const names = { role: client.user ?? "", database: client.database ?? "" };
+	return errorFromThrown(error, { phase: "connect", step: STEP_CONNECT, names });
 }
 
-async function attempt(target: ConnectAttempt, options: ConnectOptions): Promise<CommandSession> {
-	options.signal?.throwIfAborted();
+/** pg's client, and the socket that is ours when there is no TLS. */
+interface Attempt {
+	readonly client: Client;
+	readonly raw: RawSocket | null;
+}
+
+function makeAttempt(target: ConnectAttempt, options: ConnectOptions): Attempt {
 	const raw = target.tls ? null : openRawSocket();
 	const client = makeClient(target, options, raw);
 	// Without a listener a socket error between two queries would end the process.
 	client.on("error", ignore);
+	tryEveryAddress(client.connection.stream, options.onFallback);
+	return { client, raw };
+}
+
+async function connect({ client, raw }: Attempt, options: ConnectOptions): Promise<CommandSession> {
 	const abort = (): void => destroyStream(client);
-	options.signal?.addEventListener("abort", abort, { once: true });
 	try {
+		options.signal?.throwIfAborted();
+		options.signal?.addEventListener("abort", abort, { once: true });
 		await client.connect();
 	} catch (error) {
 		destroyStream(client);
 		options.signal?.removeEventListener("abort", abort);
-		throw isServerReport(error) && error.code === LACKS_PRIVILEGE ? mayNotReplicate(error, client) : error;
+		throw error;
 	}
 	return {
+		role: client.user ?? "",
+		database: client.database ?? "",
 		async query(statement, timeoutMs) {
 			let timedOut = false;
 			const giveUp = (): void => {
@@ -122,13 +135,6 @@ async function attempt(target: ConnectAttempt, options: ConnectOptions): Promise
 	};
 }
 
-const LACKS_PRIVILEGE = "42501";
-
-function mayNotReplicate(error: Error & ServerReport, client: Client): SluiceError {
-	const statement = `ALTER ROLE ${quoteIdentifier(client.user ?? "")} WITH REPLICATION`;
-	return errorFromReport(error, { phase: "connect", step: STEP_CONNECT, statement });
-}
-
 function makeClient(target: ConnectAttempt, options: ConnectOptions, raw: RawSocket | null): Client {
 	const config: ClientConfig & { readonly replication: string } = {
 		connectionString: target.connectionString,
@@ -143,10 +149,7 @@ function makeClient(target: ConnectAttempt, options: ConnectOptions, raw: RawSoc
 	try {
 		return new Client(config);
 	} catch (error) {
-		// The URL itself is in some of these errors: neither cause nor message goes on.
-		const systemCode = error instanceof Error && "code" in error ? error.code : null;
-		const problem = systemCode === "ENOENT" ? "a certificate or key file does not exist" : "cannot be parsed";
-		throw new SluiceError("SLUICE_CONFIG_INVALID", { problems: [`DATABASE_URL: ${problem}`] });
+		throw unusableTarget(error);
 	}
 }
 

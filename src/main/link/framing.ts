@@ -7,9 +7,9 @@
 
 import { type BackendMessage, CopyDataMessage, DatabaseError, NoticeMessage } from "pg-protocol/dist/messages";
 import { Parser } from "pg-protocol/dist/parser";
+import type { ServerReport } from "../../shared/database-errors.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { FRAME_BYTES_MAX } from "../../shared/limits.ts";
-import type { ServerReport } from "./sqlstate.ts";
 
 /** Type byte and Int32 length. */
 const HEADER_BYTES = 5;

@@ -5,19 +5,21 @@
  * stream. Facts: replication commands and catalogues of PostgreSQL 14 to 18.
  */
 
+import { errorFromThrown } from "../../shared/connection-error.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { LINK_STEP_TIMEOUT_MS } from "../../shared/limits.ts";
 import { parseLsn } from "../../shared/lsn.ts";
 import type { LinkFacts, TimelineSwitch } from "../../shared/messages.ts";
 import { quoteIdentifier, quoteLiteral } from "../../shared/sql-quoting.ts";
 import type { CommandSession, Row } from "./connect.ts";
-import { errorFromThrown } from "./sqlstate.ts";
 
 export interface HandshakeOptions {
 	readonly slotName: string;
 	readonly publicationName: string;
 	/** Drops an existing slot: its stream has a gap (SLUICE_SLOT_LOST was seen while streaming). */
 	readonly discardSlot: boolean;
+	/** See link-contract.ts. */
+	readonly formerWalsenderPid: number | null;
 	readonly stepTimeoutMs?: number;
 	readonly onStep: (step: string) => void;
 }
@@ -93,6 +95,7 @@ class Ladder {
 			throw errorFromThrown(error, {
 				phase: "setup",
 				step: this.#step,
+				names: { role: this.session.role, database: this.session.database, slot: this.options.slotName },
 				...(statementForOperator === undefined ? {} : { statement: statementForOperator }),
 			});
 		}
@@ -111,7 +114,7 @@ class Ladder {
 /**
  * Climbs from a fresh connection to just below START_REPLICATION.
  * @throws SluiceError SLUICE_LINK_MISCONFIGURED, SLUICE_SLOT_IN_USE, SLUICE_LINK_CLOSED and what
- * sqlstate.ts derives from the server's error, all with `step`
+ * shared/database-errors.ts derives from the server's error, all with `step`
  */
 export async function climbLadder(session: CommandSession, options: HandshakeOptions): Promise<HandshakeFacts> {
 	const ladder = new Ladder(session, options);
@@ -292,7 +295,7 @@ async function findSlot(ladder: Ladder): Promise<FoundSlot | null> {
 		);
 	}
 	if (typeof row["active_pid"] === "string") {
-		throw new SluiceError("SLUICE_SLOT_IN_USE", { step: ladder.step, slotName, activePid: Number(row["active_pid"]) });
+		throw await slotInUse(ladder, Number(row["active_pid"]));
 	}
 	const lost =
 		row["wal_status"] === "lost" ||
@@ -300,6 +303,32 @@ async function findSlot(ladder: Ladder): Promise<FoundSlot | null> {
 		typeof row["invalidation_reason"] === "string" ||
 		typeof row["confirmed_flush_lsn"] !== "string";
 	return { lost, confirmedFlushLsn: lost ? 0n : parseLsn(text(ladder, row, "confirmed_flush_lsn")) };
+}
+
+/**
+ * Who has the slot. A walsender of our own earlier connection, which the server has not noticed to be dead, is told
+ * to end; a stranger's is named and left alone.
+ */
+async function slotInUse(ladder: Ladder, activePid: number): Promise<SluiceError> {
+	const { slotName, formerWalsenderPid } = ladder.options;
+	const statement = `SELECT pg_terminate_backend(${activePid})`;
+	if (activePid === formerWalsenderPid) {
+		await ladder.query(statement);
+		return new SluiceError("SLUICE_SLOT_IN_USE", { step: ladder.step, slotName, activePid, holder: "ours, ended now" });
+	}
+	// Columns that we may not see of other roles' sessions are null.
+	const [row] = await ladder.query(
+		"SELECT usename AS role, application_name AS application, client_addr::text AS address, " +
+			`backend_start::text AS since FROM pg_stat_activity WHERE pid = ${activePid}`,
+	);
+	return new SluiceError("SLUICE_SLOT_IN_USE", {
+		step: ladder.step,
+		slotName,
+		activePid,
+		problem: "another process follows the slot: stop it, or end its session with the statement",
+		statement,
+		holder: row ?? null,
+	});
 }
 
 /** Without WAIT: a slot that is in use answers 55006. */

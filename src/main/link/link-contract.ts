@@ -3,18 +3,22 @@
  * the stream and whoever connects one.
  */
 
+import type { DatabaseUrl } from "../../shared/database-url.ts";
 import type { SluiceError } from "../../shared/errors.ts";
 import type { Logger } from "../../shared/logging.ts";
 import type { PacingSettings } from "./read-pacing.ts";
 
 export interface LinkOptions {
-	readonly databaseUrl: string;
+	/** Asked for each connection. */
+	readonly databaseUrl: DatabaseUrl;
 	readonly slotName: string;
 	readonly publicationName: string;
 	/** For each attempt to connect and each rung of the handshake but slot creation, which may rightly wait. */
 	readonly connectTimeoutMs?: number;
 	/** Drop an existing slot and make a new one: set after SLUICE_SLOT_LOST, whose stream has a gap. */
 	readonly discardSlot?: boolean;
+	/** Of an earlier connection of ours: if the slot is still active for it, it is ended. */
+	readonly formerWalsenderPid?: number | null;
 	/** Gives up connecting, also while slot creation waits. */
 	readonly signal?: AbortSignal;
 	readonly log: Logger;

@@ -9,6 +9,9 @@
 
 import { serialize } from "pg-protocol";
 import { invariant } from "../../shared/assert.ts";
+import { errorFromReport, errorFromThrown } from "../../shared/connection-error.ts";
+import type { ConnectionPhase, ServerReport } from "../../shared/database-errors.ts";
+import { logFallback } from "../../shared/database-socket.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { ACKNOWLEDGE_SPACING_MS, LINK_CLOSE_TIMEOUT_MS, LINK_STEP_TIMEOUT_MS } from "../../shared/limits.ts";
 import type { Logger } from "../../shared/logging.ts";
@@ -19,16 +22,10 @@ import { FrameReader } from "./framing.ts";
 import { climbLadder, type HandshakeFacts } from "./handshake.ts";
 import { decideTick, type LivenessTimings, livenessTimings } from "./keepalive.ts";
 import type { LinkEvents, LinkOptions, LinkStatistics } from "./link-contract.ts";
+import { meansPublicationMissing } from "./missing-publication.ts";
 import { PacedSocket } from "./paced-socket.ts";
 import type { RawSocket } from "./raw-socket.ts";
 import { PACING } from "./read-pacing.ts";
-import {
-	errorFromReport,
-	errorFromThrown,
-	type LinkPhase,
-	meansPublicationMissing,
-	type ServerReport,
-} from "./sqlstate.ts";
 import { encodeStatusUpdate } from "./status-update.ts";
 
 export type { LinkEvents, LinkOptions, LinkStatistics } from "./link-contract.ts";
@@ -76,6 +73,7 @@ export class ReplicationLink implements AsyncDisposable {
 		const session = await openSession({
 			databaseUrl: options.databaseUrl,
 			timeoutMs,
+			onFallback: logFallback(options.log, "replication"),
 			...(options.signal === undefined ? {} : { signal: options.signal }),
 		});
 		try {
@@ -83,6 +81,7 @@ export class ReplicationLink implements AsyncDisposable {
 				slotName: options.slotName,
 				publicationName: options.publicationName,
 				discardSlot: options.discardSlot ?? false,
+				formerWalsenderPid: options.formerWalsenderPid ?? null,
 				stepTimeoutMs: timeoutMs,
 				onStep,
 			});
@@ -339,7 +338,7 @@ export class ReplicationLink implements AsyncDisposable {
 		);
 	}
 
-	#where(): { phase: LinkPhase; step: string } {
+	#where(): { phase: ConnectionPhase; step: string } {
 		return this.#state === "streaming"
 			? { phase: "stream", step: "streaming" }
 			: { phase: "setup", step: this.#state === "starting" ? "start-replication" : "ready" };

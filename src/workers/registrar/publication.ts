@@ -37,6 +37,8 @@ export interface PublicationRooms {
 	readonly database: Database;
 	readonly memberships: ReadyMemberships;
 	readonly name: string;
+	/** Alters nothing: an operator does. */
+	readonly manual: boolean;
 	/** Ends every shape of the table, those being created too. Resolves when that is durable. */
 	readonly endShapes: (tableOid: number) => Promise<void>;
 	/** Aborted when the registrar stops. */
@@ -57,6 +59,7 @@ export class Publication {
 	readonly #database: Database;
 	readonly #memberships: ReadyMemberships;
 	readonly #name: string;
+	readonly #manual: boolean;
 	readonly #endShapes: PublicationRooms["endShapes"];
 	readonly #signal: AbortSignal;
 	/** By table oid: one at a time for each table. */
@@ -66,6 +69,7 @@ export class Publication {
 		this.#database = rooms.database;
 		this.#memberships = rooms.memberships;
 		this.#name = rooms.name;
+		this.#manual = rooms.manual;
 		this.#endShapes = rooms.endShapes;
 		this.#signal = rooms.signal;
 	}
@@ -129,7 +133,7 @@ export class Publication {
 		let gapClosed = false;
 		for (let attempt = 0; ; attempt += 1) {
 			const facts = await readTableFacts(this.#database, this.#name, table.oid);
-			const plan = planReadiness(this.#name, table, facts, needsGenerated);
+			const plan = planReadiness(this.#name, table, facts, needsGenerated, this.#manual);
 			if (plan.kind === "refuse") {
 				throw new SluiceError("SLUICE_TABLE_NOT_READY", {
 					serverMessage: plan.serverMessage,

@@ -22,11 +22,13 @@ export type LockMode = "SHARE ROW EXCLUSIVE" | "ACCESS EXCLUSIVE";
 
 type Relation = Pick<TableInfo, "schema" | "name">;
 
+/** @param manual nothing may be altered: an operator does it (SLUICE_MANUAL_TABLE_PUBLISHING) */
 export function planReadiness(
 	publicationName: string,
 	table: TableInfo,
 	facts: TableFacts,
 	needsGenerated: boolean,
+	manual = false,
 ): ReadinessPlan {
 	const { publication, relations, membership } = facts;
 	const quotedPublication = quoteIdentifier(publicationName);
@@ -67,16 +69,20 @@ export function planReadiness(
 	}
 	// A partitioned table itself has no rows, but new partitions of it are made with its identity in mind.
 	const notFull = relations.filter((relation) => relation.replicaIdentity !== "f");
-	const lacksOwner = notFull.find((relation) => !relation.owned);
-	if (membership.membership === null && !(publication.owned && root.owned)) {
+	const lacksOwner = notFull.find((relation) => manual || !relation.owned);
+	if (membership.membership === null && (manual || !(publication.owned && root.owned))) {
+		const why = manual
+			? "the SLUICE_MANUAL_TABLE_PUBLISHING setting prevents Sluice from adding it"
+			: `Sluice lacks privileges to add it: must be owner of ${publication.owned ? "table" : "publication"}`;
 		return refuse(
-			`Database table ${shown} is missing from the publication "${publicationName}" and Sluice lacks privileges to add it`,
+			`Database table ${shown} is missing from the publication "${publicationName}" and ${why}`,
 			addTable(publicationName, table),
 		);
 	}
 	if (lacksOwner !== undefined) {
+		const why = manual ? "" : `: must be owner of table ${lacksOwner.name}`;
 		return refuse(
-			`Database table ${displayQualified(lacksOwner)} does not have its replica identity set to FULL`,
+			`Database table ${displayQualified(lacksOwner)} does not have its replica identity set to FULL${why}`,
 			identityFull(lacksOwner),
 		);
 	}

@@ -23,10 +23,10 @@ import type {
 import { ShapeTable } from "../../shared/shape-table.ts";
 import { waitMs } from "./backoff.ts";
 import { Catalogue, type StoredShape } from "./catalogue.ts";
-import { ConnectionTarget } from "./connection-target.ts";
+import { makeConnections } from "./connections.ts";
 import { Continuity } from "./continuity.ts";
 import { type DataDirectoryLock, lockDataDirectory } from "./data-directory.ts";
-import { Database } from "./database.ts";
+import type { Database } from "./database.ts";
 import { Inspector } from "./inspector.ts";
 import { Lanes } from "./lanes.ts";
 import { StreamLock } from "./lock.ts";
@@ -63,6 +63,8 @@ interface Opened {
 	readonly directoryLock: DataDirectoryLock;
 	readonly catalogue: Catalogue;
 	readonly database: Database;
+	/** The same, or through a pooler. */
+	readonly queries: Database;
 	readonly inspector: Inspector;
 	readonly publication: Publication;
 	readonly snapshots: SnapshotPool;
@@ -255,6 +257,7 @@ export class Registrar implements RegistrarControl {
 		await opened.watch.close();
 		await opened.lock.close();
 		await opened.database.close();
+		await opened.queries.close();
 		opened.announcer.close();
 		opened.catalogue.close();
 		opened.directoryLock.release();
@@ -273,18 +276,18 @@ export class Registrar implements RegistrarControl {
 		const { init, whereParser, logger, onEvent, onFatal } = this.#options;
 		const { config, instanceId } = init;
 		const { signal } = this.#stopping;
-		const target = new ConnectionTarget(must(config.databaseUrl, "the registrar is started with a database URL"));
-		const connectionString = (): string => target.connectionString;
-		const database = new Database(connectionString, "sluice-registrar");
-		const inspector = new Inspector(database);
+		const connections = makeConnections(config, logger);
+		const { target, database, queries } = connections;
+		const inspector = new Inspector(queries);
 		const publication = new Publication({
 			database,
 			memberships: catalogue,
 			name: publicationName(config),
+			manual: config.manualTablePublishing,
 			endShapes: (tableOid) => shapes.endTable(tableOid),
 			signal,
 		});
-		const snapshots = new SnapshotPool(connectionString, config.chunkBytes, onFatal);
+		const snapshots = new SnapshotPool(connections.snapshotUrl, config.chunkBytes, onFatal);
 		const continuity = new Continuity(database);
 		const announcer = new SlotAnnouncer(instanceId);
 		const lock = new StreamLock({
@@ -327,7 +330,7 @@ export class Registrar implements RegistrarControl {
 			snapshots,
 		});
 		const reconciler = new Reconciler({
-			session: database,
+			session: queries,
 			inspector,
 			publication,
 			publicationName: publicationName(config),
@@ -341,6 +344,7 @@ export class Registrar implements RegistrarControl {
 			directoryLock,
 			catalogue,
 			database,
+			queries,
 			inspector,
 			publication,
 			snapshots,

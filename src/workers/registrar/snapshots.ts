@@ -5,6 +5,7 @@
 
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { Piscina } from "piscina";
+import type { DatabaseUrl } from "../../shared/database-url.ts";
 import { fromWire, SluiceError } from "../../shared/errors.ts";
 import type { ShapeDefinition, SnapshotInfo } from "../../shared/shape-definition.ts";
 import type { SnapshotInbound, SnapshotOutbound, SnapshotOutcome, SnapshotTask } from "../../shared/snapshot-task.ts";
@@ -47,12 +48,12 @@ export interface SubsetSource {
 }
 
 export class SnapshotPool implements Snapshots, SubsetSource {
-	readonly #databaseUrl: () => string;
+	readonly #databaseUrl: DatabaseUrl;
 	readonly #chunkBytes: number;
 	readonly #pool: Piscina<SnapshotTask | SubsetTask, SnapshotOutcome | SubsetOutcome>;
 
 	/** @param onFatal a thread cannot be loaded: the pool is dead */
-	constructor(databaseUrl: () => string, chunkBytes: number, onFatal: (error: unknown) => void) {
+	constructor(databaseUrl: DatabaseUrl, chunkBytes: number, onFatal: (error: unknown) => void) {
 		this.#databaseUrl = databaseUrl;
 		this.#chunkBytes = chunkBytes;
 		this.#pool = new Piscina<SnapshotTask | SubsetTask, SnapshotOutcome | SubsetOutcome>({
@@ -99,7 +100,7 @@ export class SnapshotPool implements Snapshots, SubsetSource {
 				throw new SluiceError("SLUICE_SHAPE_GONE");
 			}
 			const task = {
-				databaseUrl: this.#databaseUrl(),
+				databaseUrl: await this.#databaseUrl(),
 				chunkBytes: this.#chunkBytes,
 				directory: request.directory,
 				definition: request.definition,
@@ -127,7 +128,7 @@ export class SnapshotPool implements Snapshots, SubsetSource {
 
 	async subset(task: Omit<SubsetTask, "databaseUrl">): Promise<SharedArrayBuffer> {
 		const outcome = (await this.#run(
-			{ ...task, databaseUrl: this.#databaseUrl() },
+			{ ...task, databaseUrl: await this.#databaseUrl() },
 			{ name: SUBSET_TASK_NAME },
 		)) as SubsetOutcome;
 		if (outcome.kind === "failed") {

@@ -1,13 +1,15 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { meansPublicationMissing } from "../../../src/main/link/missing-publication.ts";
+import { errorFromReport, errorFromThrown } from "../../../src/shared/connection-error.ts";
 import {
 	classifyServerReport,
-	errorFromReport,
-	errorFromThrown,
-	type LinkPhase,
-	meansPublicationMissing,
+	databaseErrorTable,
+	type ConnectionPhase as LinkPhase,
+	meansUnavailable,
 	type ServerReport,
-} from "../../../../src/main/link/sqlstate.ts";
-import { ERROR_TABLE } from "../../../../src/shared/errors.ts";
+} from "../../../src/shared/database-errors.ts";
+import { ERROR_TABLE } from "../../../src/shared/errors.ts";
 
 function report(code: string, message = "", detail?: string): ServerReport {
 	return { code, message, detail, severity: "ERROR", file: undefined, routine: undefined };
@@ -122,4 +124,49 @@ describe("errorFromThrown", () => {
 		const ours = errorFromThrown(new Error("x"), { phase: "stream", step: "streaming" });
 		expect(errorFromThrown(ours, { phase: "connect", step: "connect" })).toBe(ours);
 	});
+});
+
+describe("what an operator reads", () => {
+	const names = { role: "Sync", database: "app", slot: "sluice_slot_default" };
+
+	it.each([
+		["28000", 'role "Sync" is not permitted to log in', 'ALTER ROLE "Sync" WITH LOGIN'],
+		["42501", "permission denied to start WAL sender", 'ALTER ROLE "Sync" WITH REPLICATION'],
+		["42501", 'permission denied for database "app"', 'GRANT CONNECT ON DATABASE "app" TO "Sync"'],
+		["3D000", 'database "app" does not exist', 'CREATE DATABASE "app"'],
+		["53300", 'too many connections for role "Sync"', 'ALTER ROLE "Sync" CONNECTION LIMIT -1'],
+		["53300", 'too many connections for database "app"', 'ALTER DATABASE "app" CONNECTION LIMIT -1'],
+		["53300", "sorry, too many clients already", "ALTER SYSTEM SET max_connections = 200"],
+		["55000", 'logical decoding requires "wal_level" >= "logical"', "ALTER SYSTEM SET wal_level = 'logical'"],
+		[
+			"55000",
+			"replication slot was not created in this database",
+			"SELECT pg_drop_replication_slot('sluice_slot_default')",
+		],
+	])("%s %s → %s", (code, message, statement) => {
+		expect(classifyServerReport(report(code, message), "connect", names)).toMatchObject({ statement });
+	});
+
+	it("is in the README, as the table makes it", () => {
+		const readme = readFileSync("README.md", "utf8");
+		const [, shown] = /<!-- database-errors:begin -->\n([\s\S]*?)\n<!-- database-errors:end -->/.exec(readme) ?? [];
+		expect(shown).toBe(databaseErrorTable());
+	});
+
+	it("never ends a process for what passes or what a password or certificate mends", () => {
+		for (const code of ["28P01", "28000", "53300", "53400", "57P03", "3D000", "08006", "99999"]) {
+			expect(ERROR_TABLE[classifyServerReport(report(code, "replication slots"), "connect").code].retry).not.toBe(
+				"fatal",
+			);
+		}
+	});
+});
+
+it("tells errors of the connection from errors of the statement", () => {
+	for (const code of ["57P01", "57P03", "57014", "53300", "28P01", "08006", "3D000"]) {
+		expect(meansUnavailable(report(code)), code).toBe(true);
+	}
+	for (const code of ["42501", "42P01", "55P03", "40P01", "22012", "XX000", "42704"]) {
+		expect(meansUnavailable(report(code)), code).toBe(false);
+	}
 });
