@@ -120,7 +120,7 @@ class SubsetCast {
 		return Object.fromEntries(entries);
 	}
 
-	/** An object of a body, or the JSON text of one. */
+	/** An object of a body, the JSON text of one, or `subset__params[1]=…`, as client 1.0 writes it. */
 	#parsedParams(): Readonly<Record<string, unknown>> | null {
 		let value: unknown = this.#fields.get("params") ?? null;
 		if (typeof value === "string") {
@@ -136,8 +136,10 @@ class SubsetCast {
 		} else if (value === null) {
 			return null;
 		}
-		// A Map is `subset__params[1]=…` of a query.
-		if (typeof value !== "object" || value === null || Array.isArray(value) || value instanceof Map) {
+		if (value instanceof Map) {
+			return Object.fromEntries(value);
+		}
+		if (typeof value !== "object" || value === null || Array.isArray(value)) {
 			this.#fail("params", "params must be a JSON object");
 			return null;
 		}

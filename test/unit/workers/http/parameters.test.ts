@@ -87,7 +87,10 @@ describe("what is refused", () => {
 		],
 		["table=items&offset=-1&subset__params={", { subset: { params: ["params must be valid JSON"] } }],
 		["table=items&offset=-1&subset__params=[1]", { subset: { params: ["params must be a JSON object"] } }],
-		["table=items&offset=-1&subset__params[1]=a", { subset: { params: ["params must be a JSON object"] } }],
+		[
+			"table=items&offset=-1&subset__where=a&subset__params[1][2]=a",
+			{ subset: { params: ["params must be text, numbers or booleans"] } },
+		],
 		[
 			`table=items&offset=-1&subset__params=${encodeURIComponent('{"1":null}')}`,
 			{ subset: { params: ["params must be text, numbers or booleans"] } },
@@ -105,6 +108,11 @@ describe("what is refused", () => {
 });
 
 describe("a subset", () => {
+	test("takes its parameters one by one too, as client 1.0 sends them", () => {
+		const raw = "table=t&offset=now&subset__where=a&subset__params[1]=x&subset__params[2]=7";
+		expect(accepted(raw).subset?.params).toEqual({ "1": "x", "2": "7" });
+	});
+
 	test("is what the query says, with a body's subset over it, numbers as they were written", () => {
 		const raw = `table=t&offset=now&subset__where=${encodeURIComponent("id > $1")}&subset__order_by=id&subset__limit=5&subset__params=${encodeURIComponent('{"1":9007199254740993,"2":true,"3":"x"}')}`;
 		expect(accepted(raw).subset).toEqual({
