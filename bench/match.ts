@@ -1,6 +1,6 @@
 /**
- * What a row costs in the matcher, by hand: `node bench/match.ts`. Hits and misses on equality indexes of 1 to
- * 10 000 shapes, on a uuid index, under a residual condition, in an update, and the cost of adding and removing.
+ * What a row costs in the matcher, by hand: `node bench/match.ts`. Hits and misses on equality, range and prefix
+ * indexes of 1 to 10 000 shapes, under a residual condition, in an update, and the cost of adding and removing.
  * Prints nanoseconds; asserts nothing.
  */
 
@@ -87,6 +87,12 @@ const cases: readonly Case[] = [
 	{ name: "owner = uuid", where: (shape) => `owner = '${uuidOf(shape)}'` },
 	{ name: "project_id = n AND title LIKE 'title%'", where: (shape) => `project_id = ${shape} AND title LIKE 'title%'` },
 	{ name: "project_id IN (n, n + 1000000)", where: (shape) => `project_id IN (${shape}, ${shape + 1_000_000})` },
+	{ name: "project_id < 0 - n (no hit)", where: (shape) => `project_id < ${-1 - shape}` },
+	{
+		name: "project_id BETWEEN n AND n + 1",
+		where: (shape) => `project_id BETWEEN ${shape} AND ${shape + 1}`,
+	},
+	{ name: "title LIKE 'n%' (no hit)", where: (shape) => `title LIKE '${shape}x%'` },
 	{ name: "project_id = n, update", where: (shape) => `project_id = ${shape}`, isUpdate: true },
 ];
 

@@ -71,7 +71,7 @@ export function compileWhere(tree: WhereNode, bind: ColumnBinder): Predicate {
 	}
 }
 
-function negate(truth: Truth): Truth {
+export function negate(truth: Truth): Truth {
 	return truth === UNKNOWN ? UNKNOWN : truth === TRUE ? FALSE : TRUE;
 }
 
@@ -92,7 +92,7 @@ function compileBoolean(position: ColumnPosition): Predicate {
 	};
 }
 
-function compileAnd(predicates: readonly Predicate[]): Predicate {
+export function compileAnd(predicates: readonly Predicate[]): Predicate {
 	return (tuple) => {
 		let result: Truth = TRUE;
 		for (const predicate of predicates) {
@@ -106,7 +106,7 @@ function compileAnd(predicates: readonly Predicate[]): Predicate {
 	};
 }
 
-function compileOr(predicates: readonly Predicate[]): Predicate {
+export function compileOr(predicates: readonly Predicate[]): Predicate {
 	return (tuple) => {
 		let result: Truth = FALSE;
 		for (const predicate of predicates) {

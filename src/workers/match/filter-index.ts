@@ -1,85 +1,43 @@
 /**
  * The conditions of all shapes on one relation, arranged so that a row finds its shapes without asking each of
- * them: a tree of equality tables, and short lists of what has to be evaluated. Owns that tree; must find exactly
- * the shapes whose condition is true. Called by shape-matcher.ts.
+ * them: a tree of tables (equal bytes, array elements, intervals), and short lists of what has to be evaluated.
+ * Owns that tree; must find exactly the shapes whose condition is true. Called by shape-matcher.ts.
  */
 
 import { invariant } from "../../shared/assert.ts";
 import type { RelationColumn } from "../../shared/matching.ts";
 import type { ColumnInfo } from "../../shared/shape-definition.ts";
-import { LENGTH_NULL, type Tuple } from "../../shared/tuple.ts";
+import { LENGTH_NULL, Tuple } from "../../shared/tuple.ts";
 import { columnsOfWhere, type WhereNode } from "../../shared/where-tree.ts";
-import { ByteTable } from "./byte-table.ts";
-import { compileWhere } from "./compile.ts";
-import { type KeyForm, keyEnd } from "./key-form.ts";
-import { branchesOf, type EqualityStep } from "./registration.ts";
+import { type Entry, IndexNode, takeDown } from "./index-node.ts";
+import { ElementTable, EqualityTable, type RangeTable } from "./index-tables.ts";
+import { keyEnd } from "./key-form.ts";
+import { createRangeTableFor } from "./range-form.ts";
+import { branchesOf, type RangeStep, type Step } from "./registration.ts";
+import { SharedConditions } from "./shared-conditions.ts";
 import { type ColumnPosition, type Predicate, TRUE } from "./truth.ts";
 import { UNEVALUABLE } from "./values.ts";
+
+/** From this many shapes with something to evaluate at one place on, others are led further. */
+const CROWDED = 16;
 
 /** Called for each place where a shape is found; a shape may be found more than once. */
 export type FoundSink = (slot: number) => void;
 
-/** A shape at one place of the tree. */
-interface Registration {
-	readonly entry: Entry;
-	readonly node: IndexNode;
-	/** Null: being here is enough. */
-	readonly predicate: Predicate | null;
-	/** Position in the node's list. */
-	at: number;
-}
-
-/** A shape on this relation. */
-interface Entry {
-	readonly slot: number;
-	readonly registrations: Registration[];
-	/** Columns that the condition reads, with their types when the shape was made. */
-	readonly columns: readonly { readonly name: string; readonly typeOid: number | null }[];
-	/** The relation no longer has these columns: no row can be evaluated. */
-	unbound: boolean;
-}
-
-class IndexNode {
-	/** Shapes that every row which comes here belongs to. */
-	readonly always: Registration[] = [];
-	/** Shapes with something left to evaluate. */
-	readonly evaluated: Registration[] = [];
-	readonly tables: EqualityTable[] = [];
-	readonly parent: EqualityTable | null;
-	readonly key: Uint8Array | null;
-
-	constructor(parent: EqualityTable | null, key: Uint8Array | null) {
-		this.parent = parent;
-		this.key = key;
-	}
-
-	get isEmpty(): boolean {
-		return this.always.length === 0 && this.evaluated.length === 0 && this.tables.length === 0;
-	}
-}
-
-/** The values of one column at one node. */
-class EqualityTable {
-	readonly owner: IndexNode;
-	readonly column: string;
-	readonly form: KeyForm;
-	readonly position: ColumnPosition;
-	readonly nodes = new ByteTable<IndexNode>();
-
-	constructor(owner: IndexNode, column: string, form: KeyForm, position: ColumnPosition) {
-		this.owner = owner;
-		this.column = column;
-		this.form = form;
-		this.position = position;
-	}
-}
-
 export class FilterIndex {
-	readonly #root = new IndexNode(null, null);
+	readonly #root = new IndexNode(null);
 	readonly #entries = new Map<number, Entry>();
 	readonly #positions = new Map<string, ColumnPosition>();
+	readonly #conditions: SharedConditions;
 	#columns: readonly RelationColumn[] | null = null;
 	#hasUnbound = false;
+	/** The row at hand and where its shapes go. */
+	#tuple = new Tuple(0);
+	#found: FoundSink = () => undefined;
+
+	constructor() {
+		this.#conditions = new SharedConditions(this.#bind);
+	}
 
 	get size(): number {
 		return this.#entries.size;
@@ -92,6 +50,12 @@ export class FilterIndex {
 	add(slot: number, tree: WhereNode | null, columns: readonly ColumnInfo[]): void {
 		invariant(!this.#entries.has(slot), "a slot is added twice");
 		const names = tree === null ? [] : columnsOfWhere(tree);
+		// Compiled before anything is hung: what throws leaves no trace.
+		const conditions: string[] = [];
+		const compiled = branchesOf(tree).map((branch) => ({
+			branch,
+			predicate: this.#compile(branch.rest, conditions),
+		}));
 		const entry: Entry = {
 			slot,
 			registrations: [],
@@ -99,15 +63,20 @@ export class FilterIndex {
 				name,
 				typeOid: columns.find((column) => column.name === name)?.typeOid ?? null,
 			})),
+			conditions,
 			unbound: false,
 		};
-		// Compiled before anything is hung: what throws leaves no trace.
-		const branches = branchesOf(tree).map(({ steps, rest }) => ({
-			steps,
-			predicate: rest === null ? null : compileWhere(rest, this.#bind),
-		}));
-		for (const { steps, predicate } of branches) {
-			this.#hang(this.#root, steps, 0, entry, predicate);
+		for (const { branch, predicate } of compiled) {
+			for (const node of this.#follow(this.#root, branch.steps, 0)) {
+				if (branch.onward === null || node.evaluated.length < CROWDED) {
+					node.hang(entry, predicate);
+				} else {
+					const onward = this.#compile(branch.onward.rest, conditions);
+					for (const further of this.#follow(node, branch.onward.steps, 0)) {
+						further.hang(entry, onward);
+					}
+				}
+			}
 		}
 		entry.unbound = this.#isUnbound(entry);
 		this.#hasUnbound ||= entry.unbound;
@@ -122,8 +91,9 @@ export class FilterIndex {
 		}
 		this.#entries.delete(slot);
 		for (const registration of entry.registrations) {
-			unhang(registration);
+			takeDown(registration);
 		}
+		this.#conditions.release(entry.conditions);
 	}
 
 	/** The relation's columns from here on. */
@@ -141,7 +111,10 @@ export class FilterIndex {
 
 	/** Finds the shapes that the row is inside of. */
 	find(tuple: Tuple, found: FoundSink): void {
-		visit(this.#root, tuple, found, !this.#hasUnbound);
+		this.#tuple = tuple;
+		this.#found = found;
+		this.#conditions.nextRow();
+		this.#enter(this.#root);
 	}
 
 	readonly #bind = (name: string): ColumnPosition => {
@@ -162,73 +135,102 @@ export class FilterIndex {
 		);
 	}
 
-	#hang(
-		node: IndexNode,
-		steps: readonly EqualityStep[],
-		depth: number,
-		entry: Entry,
-		predicate: Predicate | null,
-	): void {
-		const step = steps[depth];
-		if (step === undefined) {
-			const list = predicate === null ? node.always : node.evaluated;
-			const registration: Registration = { entry, node, predicate, at: list.length };
-			list.push(registration);
-			entry.registrations.push(registration);
-			noteSoleShape(node);
-			return;
+	#compile(rest: WhereNode | null, conditions: string[]): Predicate | null {
+		if (rest === null) {
+			return null;
 		}
-		const table = this.#tableFor(node, step);
-		for (const key of step.keys) {
-			let child = table.nodes.get(key);
-			if (child === undefined) {
-				child = new IndexNode(table, key);
-				table.nodes.set(key, child);
-			}
-			this.#hang(child, steps, depth + 1, entry, predicate);
-		}
+		const { predicate, identities } = this.#conditions.compile(rest);
+		conditions.push(...identities);
+		return predicate;
 	}
 
-	#tableFor(node: IndexNode, step: EqualityStep): EqualityTable {
-		const known = node.tables.find((table) => table.column === step.column && table.form === step.form);
-		if (known !== undefined) {
-			return known;
+	/** The nodes at the end of the steps, made where they are not there. */
+	#follow(node: IndexNode, steps: readonly Step[], depth: number): readonly IndexNode[] {
+		const step = steps[depth];
+		return step === undefined
+			? [node]
+			: this.#nodesBelow(node, step).flatMap((child) => this.#follow(child, steps, depth + 1));
+	}
+
+	#nodesBelow(node: IndexNode, step: Step): IndexNode[] {
+		if (step.kind === "range") {
+			const table = this.#rangeTable(node, step);
+			return step.intervals.map((interval) => table.node(interval));
 		}
-		const table = new EqualityTable(node, step.column, step.form, this.#bind(step.column));
-		node.tables.push(table);
-		noteSoleShape(node);
+		const known = node.tables.find(
+			(table) => table.kind === step.kind && table.column === step.column && table.form === step.form,
+		);
+		if (known !== undefined && known.kind !== "range") {
+			return step.keys.map((key) => known.node(key));
+		}
+		const Table = step.kind === "equality" ? EqualityTable : ElementTable;
+		const table = new Table(node, step.column, step.form, this.#bind(step.column));
+		node.addTable(table);
+		return step.keys.map((key) => table.node(key));
+	}
+
+	#rangeTable(node: IndexNode, step: RangeStep): RangeTable {
+		const identity = `${step.comparison} ${JSON.stringify(step.operand)}`;
+		for (const table of node.tables) {
+			if (table.kind === "range" && table.identity === identity) {
+				return table;
+			}
+		}
+		const table = createRangeTableFor(node, identity, step, this.#bind);
+		node.addTable(table);
 		return table;
+	}
+
+	readonly #enter = (node: IndexNode): void => {
+		const tuple = this.#tuple;
+		for (const registration of node.always) {
+			if (!registration.entry.unbound) {
+				this.#found(registration.entry.slot);
+			}
+		}
+		for (const registration of node.evaluated) {
+			if (!registration.entry.unbound && isTrue(registration.predicate, tuple)) {
+				this.#found(registration.entry.slot);
+			}
+		}
+		for (const table of node.tables) {
+			if (table.kind === "equality") {
+				this.#enterEqual(table, tuple);
+			} else {
+				enterAll(table, tuple, this.#enter);
+			}
+		}
+	};
+
+	#enterEqual({ form, nodes, position }: EqualityTable, tuple: Tuple): void {
+		const { index } = position;
+		const length = index >= 0 && index < tuple.columnCount ? (tuple.length[index] ?? LENGTH_NULL) : LENGTH_NULL;
+		if (length <= LENGTH_NULL) {
+			return;
+		}
+		const { buffer } = tuple;
+		const start = tuple.start[index] ?? 0;
+		const place = nodes.find(buffer, start, keyEnd(form, buffer, start, start + length));
+		const note = place < 0 ? 0 : nodes.noteAt(place);
+		// When every shape's columns are there, a place that stands for one shape needs no look at it.
+		if (note > 0 && !this.#hasUnbound) {
+			this.#found(note - 1);
+		} else if (place >= 0) {
+			const child = nodes.valueAt(place);
+			if (child !== undefined) {
+				this.#enter(child);
+			}
+		}
 	}
 }
 
-/** `trustsNotes`: every shape's columns are there, so that a place that stands for one shape needs no look at it. */
-function visit(node: IndexNode, tuple: Tuple, found: FoundSink, trustsNotes: boolean): void {
-	for (const registration of node.always) {
-		if (!registration.entry.unbound) {
-			found(registration.entry.slot);
-		}
-	}
-	for (const registration of node.evaluated) {
-		if (!registration.entry.unbound && isTrue(registration.predicate, tuple)) {
-			found(registration.entry.slot);
-		}
-	}
-	const { buffer } = tuple;
-	for (const { form, nodes, position } of node.tables) {
-		const { index } = position;
-		const length = index >= 0 && index < tuple.columnCount ? (tuple.length[index] ?? LENGTH_NULL) : LENGTH_NULL;
-		if (length > LENGTH_NULL) {
-			const start = tuple.start[index] ?? 0;
-			const place = nodes.find(buffer, start, keyEnd(form, buffer, start, start + length));
-			const note = place < 0 ? 0 : nodes.noteAt(place);
-			if (note > 0 && trustsNotes) {
-				found(note - 1);
-			} else if (place >= 0) {
-				const child = nodes.valueAt(place);
-				if (child !== undefined) {
-					visit(child, tuple, found, trustsNotes);
-				}
-			}
+/** A value that cannot be evaluated leads nowhere: PostgreSQL would have refused the row. */
+function enterAll(table: ElementTable | RangeTable, tuple: Tuple, enter: (node: IndexNode) => void): void {
+	try {
+		table.visit(tuple, enter);
+	} catch (error) {
+		if (error !== UNEVALUABLE) {
+			throw error;
 		}
 	}
 }
@@ -242,36 +244,5 @@ function isTrue(predicate: Predicate | null, tuple: Tuple): boolean {
 			return false;
 		}
 		throw error;
-	}
-}
-
-/** Takes a registration out of its list, and nodes and tables that became empty out of the tree. */
-function unhang(registration: Registration): void {
-	let node: IndexNode = registration.node;
-	const list = registration.predicate === null ? node.always : node.evaluated;
-	const last = list.pop();
-	if (last !== undefined && last !== registration) {
-		list[registration.at] = last;
-		last.at = registration.at;
-	}
-	noteSoleShape(node);
-	while (node.isEmpty && node.parent !== null && node.key !== null) {
-		const table = node.parent;
-		table.nodes.delete(node.key);
-		if (table.nodes.size > 0) {
-			return;
-		}
-		node = table.owner;
-		node.tables.splice(node.tables.indexOf(table), 1);
-		noteSoleShape(node);
-	}
-}
-
-/** Leaves, beside the key that leads to the node, the slot plus 1 of the only shape there, if that is all there is. */
-function noteSoleShape(node: IndexNode): void {
-	if (node.parent !== null && node.key !== null) {
-		const [only] = node.always;
-		const isSole = node.always.length === 1 && node.evaluated.length === 0 && node.tables.length === 0;
-		node.parent.nodes.setNote(node.key, isSole && only !== undefined ? only.entry.slot + 1 : 0);
 	}
 }

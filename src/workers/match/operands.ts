@@ -37,7 +37,7 @@ export interface ValueOrder {
 type Reader<T> = (buffer: Buffer, start: number, length: number) => T;
 
 /** How the operands of one comparison are read, and how what was read is ordered. */
-interface ValueForm<T> {
+export interface ValueForm<T> {
 	readonly getter: (operand: Operand) => Getter<T>;
 	readonly compare: (left: T, right: T) => number;
 }
@@ -80,7 +80,7 @@ export function equalityWithAny(
 	});
 }
 
-function withForm<R>(comparison: Comparison, bind: ColumnBinder, compile: CompileCondition, use: FormUse<R>): R {
+export function withForm<R>(comparison: Comparison, bind: ColumnBinder, compile: CompileCondition, use: FormUse<R>): R {
 	switch (comparison) {
 		case "float":
 			return use({ getter: (operand) => floatGetter(operand, bind), compare: compareFloat });

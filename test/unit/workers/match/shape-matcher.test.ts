@@ -3,8 +3,9 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import type { ShapeMatcher } from "../../../../src/shared/matching.ts";
 import type { Tuple } from "../../../../src/shared/tuple.ts";
+import type { LiteralOperand } from "../../../../src/shared/where-tree.ts";
 import { compileWhere } from "../../../../src/workers/match/compile.ts";
-import { branchesOf } from "../../../../src/workers/match/registration.ts";
+import { branchesOf, type Step, type Way } from "../../../../src/workers/match/registration.ts";
 import { createShapeMatcher } from "../../../../src/workers/match/shape-matcher.ts";
 import { TRUE } from "../../../../src/workers/match/truth.ts";
 import { UNEVALUABLE } from "../../../../src/workers/match/values.ts";
@@ -197,12 +198,26 @@ function equalities(random: Random) {
 			"n = 1.5",
 			"c = 'a'",
 		]);
+	const range = () => {
+		const operator = random.pick(["<", "<=", ">", ">=", "=", "<>"]);
+		return random.pick([
+			`i8 ${operator} ${random.integer(-2, 2)}`,
+			`s ${operator} '${random.pick(["a", "b", "c"])}'`,
+			`n ${operator} ${random.pick(["1.5", "1.7", "2"])}`,
+			`s LIKE '${random.pick(["a%", "b", "_", "a_%"])}'`,
+			`i8 NOT BETWEEN -1 AND ${random.integer(-1, 1)}`,
+		]);
+	};
 	const text = random.pick([
 		equality(),
 		`${equality()} AND ${equality()}`,
 		`${equality()} OR ${equality()}`,
 		`(${equality()} OR ${equality()}) AND ${equality()} AND i8 > 0`,
 		`${equality()} AND i8 > 0 OR ${equality()}`,
+		// One place for all: it becomes crowded.
+		`i4 = 1 AND ${range()}`,
+		`i4 = 1 AND ${range()} AND ${range()}`,
+		`${range()} OR NOT (${range()} AND ${range()})`,
 	]);
 	return { text, params: {} };
 }
@@ -220,10 +235,28 @@ function smallRow(random: Random): Tuple {
 }
 
 describe("branches of a condition", () => {
+	const boundText = ({ value }: { readonly value: LiteralOperand | null }) => value?.text ?? "";
+	const stepText = (step: Step): string => {
+		switch (step.kind) {
+			case "equality":
+				return `${step.column}×${step.keys.length}`;
+			case "element":
+				return `${step.column}∋${step.keys.length}`;
+			case "range": {
+				const value = step.operand.kind === "column" ? step.operand.name : step.operand.kind;
+				const open = ({ inclusive }: { readonly inclusive: boolean }) => (inclusive ? "[" : "(");
+				const close = ({ inclusive }: { readonly inclusive: boolean }) => (inclusive ? "]" : ")");
+				const intervals = step.intervals.map(
+					({ low, high }) => `${open(low)}${boundText(low)}..${boundText(high)}${close(high)}`,
+				);
+				return `${value} ${intervals.join("")}`;
+			}
+		}
+	};
+	const wayText = ({ steps, rest }: Way) => `${steps.map(stepText).join("→")}${rest === null ? "" : ` + ${rest.kind}`}`;
 	const shapeOf = (text: string) =>
 		branchesOf(clauseOf(text).tree).map(
-			({ steps, rest }) =>
-				`${steps.map((step) => `${step.column}×${step.keys.length}`).join("→")}${rest === null ? "" : ` + ${rest.kind}`}`,
+			(branch) => `${wayText(branch)}${branch.onward === null ? "" : `, or →${wayText(branch.onward)}`}`,
 		);
 
 	it.each([
@@ -232,17 +265,34 @@ describe("branches of a condition", () => {
 		["i4 IN (1, 2, NULL)", ["i4×2"]],
 		["i4 = ANY('{1,2}')", ["i4×2"]],
 		["b = true", ["b×1"]],
-		["b", [" + boolean"]],
+		["b", ["b×1"]],
+		["NOT b", ["b×1"]],
 		["i4 <> 1", [" + compare"]],
 		["i4 = i2", [" + compare"]],
-		["f8 = 1", [" + compare"]],
+		["f8 = 1", ["f8 [1..1]"]],
+		["f8 IN (1, 2)", ["f8 [1..1][2..2]"]],
+		["i4 > 1", ["i4 (1..)"]],
+		["1 >= i4", ["i4 (..1]"]],
+		["NOT i4 < 1", ["i4 [1..)"]],
+		["i4 BETWEEN 1 AND 5", ["i4 [1..5]"]],
+		["NOT (i4 < 1 OR i4 > 5)", ["i4 [1..5]"]],
+		["i4 > 1 AND i4 > 2", ["i4 (1..) + compare"]],
+		["i4 > 1 AND i8 > 1", ["i4 (1..) + compare"]],
+		["i4 < 1 OR i4 > 5", ["i4 (..1)", "i4 (5..)"]],
+		["i4 NOT IN (1, 2)", [" + not"]],
+		["s LIKE 'ab%'", ["s [ab..ac)"]],
+		["s LIKE 'ab_%'", ["s [ab..ac) + like"]],
+		["s LIKE 'a\\%b'", ["s [a%b..a%b]"]],
+		["s LIKE '%ab'", [" + like"]],
+		["s ILIKE 'ab%'", [" + like"]],
 		["n = 1", ["n×1"]],
 		["i4 = 1 AND s = 'a'", ["i4×1→s×1"]],
-		["i8 > 1 AND i4 = 1", ["i4×1 + compare"]],
+		["i8 > 1 AND i4 = 1", ["i4×1 + compare, or →i8 (1..)"]],
 		["i4 = 1 OR s = 'a'", ["i4×1", "s×1"]],
-		["i4 = 1 OR i8 > 1", [" + or"]],
+		["i4 = 1 OR i8 > 1", ["i4×1", "i8 (1..)"]],
 		["(i4 = 1 OR s = 'a') AND i2 = 1", ["i2×1 + or"]],
-		["(i4 = 1 OR s = 'a') AND i8 > 1", [" + and"]],
+		["(i4 = 1 OR s = 'a') AND i8 > 1", ["i8 (1..) + or"]],
+		["i4 = 1 OR i8 <> 1", [" + or"]],
 	])("%s are %j", (text, expected) => {
 		expect(shapeOf(text)).toEqual(expected);
 	});
