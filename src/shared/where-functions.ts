@@ -2,7 +2,7 @@
  * The closed list of functions and operators that a `where` may call, by the name that a tree carries. Owns the
  * names and nothing else: symbols and types are in the where room (signatures), what is computed is in
  * shared/sql (evaluators); both tables are keyed by this list, so that a name without one of them does not compile.
- * All are strict and immutable (under the session that reads: TimeZone UTC).
+ * All are immutable (under the session that reads: TimeZone UTC), and strict unless they are listed as lenient.
  */
 
 export const NUMBER_FUNCTIONS = [
@@ -125,8 +125,57 @@ export const TIME_FUNCTIONS = [
 	"date_part_interval",
 ] as const;
 
+export const ARRAY_FUNCTIONS = [
+	"array_contains",
+	"array_contained",
+	"array_overlaps",
+	"array_cat",
+	"array_append",
+	"array_prepend",
+	"array_remove",
+	"array_position",
+	"array_length",
+	"array_lower",
+	"array_upper",
+	"array_ndims",
+	"array_cardinality",
+] as const;
+
+export const JSON_FUNCTIONS = [
+	"jsonb_member",
+	"jsonb_member_text",
+	"jsonb_item",
+	"jsonb_item_text",
+	"jsonb_path",
+	"jsonb_path_text",
+	"jsonb_contains",
+	"jsonb_contained",
+	"jsonb_exists",
+	"jsonb_exists_any",
+	"jsonb_exists_all",
+	"jsonb_type",
+	"jsonb_length",
+	"json_member",
+	"json_member_text",
+	"json_item",
+	"json_item_text",
+	"json_path",
+	"json_path_text",
+] as const;
+
+/** Functions that PostgreSQL calls with NULL arguments; all others give NULL then. */
+export const LENIENT_FUNCTIONS: readonly FunctionName[] = [
+	"array_cat",
+	"array_append",
+	"array_prepend",
+	"array_remove",
+	"array_position",
+];
+
+export type ArrayFunction = (typeof ARRAY_FUNCTIONS)[number];
+export type JsonFunction = (typeof JSON_FUNCTIONS)[number];
 export type NumberFunction = (typeof NUMBER_FUNCTIONS)[number];
 export type TextFunction = (typeof TEXT_FUNCTIONS)[number];
 export type TimeFunction = (typeof TIME_FUNCTIONS)[number];
 
-export type FunctionName = NumberFunction | TextFunction | TimeFunction;
+export type FunctionName = NumberFunction | TextFunction | TimeFunction | ArrayFunction | JsonFunction;

@@ -1,11 +1,12 @@
 /**
  * What each function of the closed list computes, by its name. Owns the table and the reading of arguments; the
- * arithmetic is in the files beside it. All are strict: they are never called with NULL. Pure; an evaluator throws
+ * arithmetic is in the files beside it. But for the lenient ones they are never called with NULL. Pure; an evaluator throws
  * UNEVALUABLE where PostgreSQL raises an error. Called by the where room (constants) and the match room (rows).
  */
 
-import type { NumberFunction, TextFunction, TimeFunction } from "../where-functions.ts";
+import type { FunctionName, NumberFunction, TextFunction, TimeFunction } from "../where-functions.ts";
 import type { CaseFolding, ValueType } from "../where-tree.ts";
+import { elementTypeOf, isArrayType } from "./array-value.ts";
 import {
 	asPart,
 	extractFromDate,
@@ -41,6 +42,7 @@ import {
 	subtractDecimal,
 	truncateDecimal,
 } from "./decimal.ts";
+import { documentEvaluator, isDocumentFunction } from "./document-functions.ts";
 import {
 	addExact,
 	addInterval,
@@ -84,7 +86,7 @@ import {
 import { localTime, momentOf } from "./time-zones.ts";
 import { type Exact, exactOf, type SqlValue, UNEVALUABLE } from "./value.ts";
 
-/** Arguments are not NULL; the result may be. */
+/** Arguments are not NULL, but of the lenient functions; the result may be. */
 export type Evaluator = (a: SqlValue, b: SqlValue, c: SqlValue) => SqlValue | null;
 
 /** What an evaluator may depend on beside its arguments. */
@@ -347,6 +349,9 @@ const TIMES: Readonly<Record<TimeFunction, Maker>> = {
 const ALL = { ...NUMBERS, ...TEXTS, ...TIMES };
 
 /** The evaluator of a call. Unused arguments may be anything. */
-export function evaluatorOf(name: keyof typeof ALL, context: CallContext): Evaluator {
-	return ALL[name](context);
+export function evaluatorOf(name: FunctionName, context: CallContext): Evaluator {
+	if (!isDocumentFunction(name)) {
+		return ALL[name](context);
+	}
+	return documentEvaluator(name, isArrayType(context.type) ? elementTypeOf(context.type) : context.type);
 }

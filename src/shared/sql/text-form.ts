@@ -1,14 +1,17 @@
 /**
  * Values to and from the text that PostgreSQL's output functions give under the sessions that read (DateStyle ISO,
- * TimeZone UTC, IntervalStyle iso_8601, extra_float_digits 1). Owns the pairing of types and forms; array and jsonb
- * values have files of their own. Pure; throws UNEVALUABLE for a text that is not of the type.
+ * TimeZone UTC, IntervalStyle iso_8601, extra_float_digits 1). Owns the pairing of types and forms. Pure; throws
+ * UNEVALUABLE for a text that is not of the type.
  */
 
 import { civilFromDays, MICROSECONDS_PER_DAY } from "../calendar.ts";
 import type { ScalarType, ValueType } from "../where-tree.ts";
+import { formatArrayText, parseArrayText } from "./array-text.ts";
+import { elementTypeOf, isArrayType, SqlArray } from "./array-value.ts";
 import { splitTimestamp } from "./date-time.ts";
-import { Decimal, readDecimal } from "./decimal.ts";
-import { Interval, readInterval } from "./interval.ts";
+import { readDecimal } from "./decimal.ts";
+import { readInterval } from "./interval.ts";
+import { readJsonb } from "./json-document.ts";
 import { floatText } from "./number-functions.ts";
 import { readDate, readFloat, readInteger, readTime, readTimestamp } from "./stream-values.ts";
 import { type Exact, type SqlValue, UNEVALUABLE } from "./value.ts";
@@ -29,7 +32,7 @@ export function readBoolean(buffer: Buffer, start: number, length: number): 0 | 
 	return byte === LETTER_T ? 1 : 0;
 }
 
-const READERS: Readonly<Record<Exclude<ScalarType, "jsonb">, ValueReader>> = {
+const READERS: Readonly<Record<ScalarType, ValueReader>> = {
 	bool: readBoolean,
 	int2: readInteger,
 	int4: readInteger,
@@ -43,6 +46,7 @@ const READERS: Readonly<Record<Exclude<ScalarType, "jsonb">, ValueReader>> = {
 	name: utf8,
 	uuid: utf8,
 	json: utf8,
+	jsonb: (buffer, start, length) => readJsonb(buffer.toString("utf8", start, start + length)),
 	enum: utf8,
 	date: readDate,
 	time: readTime,
@@ -51,9 +55,29 @@ const READERS: Readonly<Record<Exclude<ScalarType, "jsonb">, ValueReader>> = {
 	interval: (buffer, start, length) => readInterval(buffer.toString("latin1", start, start + length)),
 };
 
-/** How values of a type are read; null for types that are read elsewhere. */
-export function readerOf(type: ValueType): ValueReader | null {
-	return type === "jsonb" || type.endsWith("[]") ? null : (READERS[type as keyof typeof READERS] ?? null);
+/** How values of a type are read. */
+export function readerOf(type: ValueType): ValueReader {
+	if (!isArrayType(type)) {
+		return READERS[type];
+	}
+	const elementType = elementTypeOf(type);
+	return (buffer, start, length) => readArray(buffer.toString("utf8", start, start + length), elementType);
+}
+
+function readArray(text: string, elementType: ScalarType): SqlArray {
+	const parsed = parseArrayText(text);
+	if (parsed === null) {
+		throw UNEVALUABLE;
+	}
+	const read = READERS[elementType];
+	const elements = parsed.elements.map((element) => {
+		if (element === null || read === utf8) {
+			return element;
+		}
+		const bytes = Buffer.from(element, "utf8");
+		return read(bytes, 0, bytes.length);
+	});
+	return new SqlArray(elementType, { ...parsed, elements });
 }
 
 /** The text of a value as its output function writes it. bool: `t` or `f`. */
@@ -72,11 +96,13 @@ export function valueText(value: SqlValue, type: ValueType): string {
 		case "timestamptz":
 			return timestampText(value, type === "timestamptz");
 		default:
-			if (typeof value === "object" && !(value instanceof Decimal) && !(value instanceof Interval)) {
-				throw UNEVALUABLE;
-			}
-			return String(value);
+			return value instanceof SqlArray ? arrayText(value) : String(value);
 	}
+}
+
+function arrayText(array: SqlArray): string {
+	const elements = array.elements.map((element) => (element === null ? null : valueText(element, array.elementType)));
+	return formatArrayText({ ...array, elements });
 }
 
 function dateText(days: number): string {

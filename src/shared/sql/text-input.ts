@@ -1,17 +1,23 @@
 /**
  * What an input function makes of a text: the constant's text in output form, or null when it refuses it. Owns the
- * input of bool, uuid and name, and the choice for all scalar types. Pure; must accept nothing whose meaning
+ * input of bool, uuid and name, and the choice for all types. Pure; must accept nothing whose meaning
  * depends on a setting or on the time. Called for constants, and for casts of a row's text.
  */
 
 import { IDENTIFIER_BYTES_MAX } from "../limits.ts";
-import type { ScalarType } from "../where-tree.ts";
+import type { ScalarType, ValueType } from "../where-tree.ts";
+import { formatArrayText, parseArrayText } from "./array-text.ts";
+import { elementTypeOf, isArrayType } from "./array-value.ts";
 import { intervalFromText } from "./interval-input.ts";
+import { formatJson, parseJson } from "./json-value.ts";
 import { canonicalFloat, canonicalInteger, canonicalNumeric, trimSpace } from "./number-input.ts";
 import { canonicalTime } from "./time-input.ts";
 
 /** The text that the type's output function gives for the value of `text`, or null when it is not one. */
-export function canonicalText(text: string, type: ScalarType): string | null {
+export function canonicalText(text: string, type: ValueType): string | null {
+	if (isArrayType(type)) {
+		return canonicalArray(text, elementTypeOf(type));
+	}
 	switch (type) {
 		case "bool":
 			return canonicalBoolean(text);
@@ -40,10 +46,30 @@ export function canonicalText(text: string, type: ScalarType): string | null {
 		case "interval":
 			return intervalFromText(text)?.toString() ?? null;
 		case "json":
-		case "jsonb":
+			return parseJson(text, false) === null ? null : text;
+		case "jsonb": {
+			const parsed = parseJson(text);
+			return parsed === null ? null : formatJson(parsed.value);
+		}
 		case "enum":
 			return null;
 	}
+}
+
+function canonicalArray(text: string, elementType: ScalarType): string | null {
+	const parsed = parseArrayText(text);
+	if (parsed === null) {
+		return null;
+	}
+	const elements: (string | null)[] = [];
+	for (const element of parsed.elements) {
+		const canonical = element === null ? null : canonicalText(element, elementType);
+		if (element !== null && canonical === null) {
+			return null;
+		}
+		elements.push(canonical);
+	}
+	return formatArrayText({ ...parsed, elements });
 }
 
 /** boolin: unique prefixes of true, false, yes, no, on, off; 1, 0. */

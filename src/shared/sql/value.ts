@@ -4,10 +4,8 @@
  * that both compute with the same code.
  */
 
-import type { ArrayValue } from "./array-text.ts";
 import type { Decimal } from "./decimal.ts";
 import type { Interval } from "./interval.ts";
-import type { JsonValue } from "./json-value.ts";
 
 /** Exact whole numbers: a bigint only where a number could not be exact. Both compare with < and >. */
 export type Exact = number | bigint;
@@ -16,18 +14,13 @@ export type Exact = number | bigint;
  * A value that is not NULL. By type: bool 0 or 1; integers Exact; floats number; numeric Decimal; texts, uuid (as
  * PostgreSQL prints it), enum labels and json string; date days since 2000-01-01, time microseconds since
  * midnight, timestamps Exact microseconds since 2000-01-01 (infinities are the infinite numbers); interval
- * Interval; arrays SqlArray; jsonb JsonDocument.
+ * Interval; arrays and jsonb SqlObject.
  */
-export type SqlValue = number | bigint | string | Decimal | Interval | SqlArray | JsonDocument;
+export type SqlValue = number | bigint | string | Decimal | Interval | SqlObject;
 
-export interface SqlArray extends ArrayValue<SqlValue> {}
-
-/** A jsonb in a box of its own: JSON's null is not NULL. */
-export class JsonDocument {
-	readonly value: JsonValue;
-	constructor(value: JsonValue) {
-		this.value = value;
-	}
+/** Values with a class of their own, in the files that own them (array-value.ts, json-document.ts). */
+export interface SqlObject {
+	readonly sqlKind: "array" | "jsonb";
 }
 
 class UnevaluableError extends Error {
