@@ -41,7 +41,10 @@ const RETRY_DELAY_MAX_MS = 10_000;
 const PAUSE_CHECK_INTERVAL_MS = 500;
 /** For the last position to be stored when the service stops. */
 const SETTLE_DEADLINE_MS = 2_000;
-/** A connection that streamed this long counts as a success: the next delay starts small again. */
+/**
+ * A connection that lasted this long, or that moved the acknowledged position, counts as a success: the next delay
+ * starts small again. A row of short outages must not add up to long ones.
+ */
 const SUCCESS_AFTER_MS = 5_000;
 
 /** Pure: the delay before the next attempt, with a fifth of jitter. `random` is in [0, 1). */
@@ -181,6 +184,7 @@ export class Replication {
 		let attempt = 0;
 		while (!this.#stop.signal.aborted) {
 			const startedMs = performance.now();
+			const { acknowledged } = this.#acknowledgement;
 			const error = await this.#connectAndStream();
 			if (this.#stop.signal.aborted) {
 				return;
@@ -196,7 +200,8 @@ export class Replication {
 				this.#options.onFatal(error);
 				return;
 			}
-			attempt = performance.now() - startedMs > SUCCESS_AFTER_MS ? 0 : attempt;
+			const hasAdvanced = this.#acknowledgement.acknowledged > acknowledged;
+			attempt = hasAdvanced || performance.now() - startedMs > SUCCESS_AFTER_MS ? 0 : attempt;
 			const delayMs = retryDelayMs(attempt, error.retry !== "retry", Math.random());
 			attempt += 1;
 			this.#setState("waiting", `reconnecting after ${error.code}`);
