@@ -192,6 +192,11 @@ export const ERROR_TABLE = {
 		retry: "client",
 		remedy: "nothing: the request can be repeated. An index for the subsets' conditions makes each shorter",
 	},
+	SLUICE_TABLE_CHANGED: {
+		message: "the table was altered while the shape was made",
+		retry: "retry",
+		remedy: "nothing: the shape is made again from the table as it is now",
+	},
 	SLUICE_TABLE_NOT_READY: {
 		message: "the table cannot be followed",
 		retry: "operator",

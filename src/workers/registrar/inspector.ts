@@ -108,6 +108,8 @@ const FACTS_SQL = `
 export class Inspector {
 	readonly #session: SqlSession;
 	readonly #now: () => number;
+	/** By table: the last look past the cache, and whether it has yet to begin. */
+	readonly #looks = new Map<string, { waiting: boolean; readonly found: Promise<TableInfo | null> }>();
 	readonly #cache = new Map<string, { readonly until: number; readonly found: Promise<InspectedTable | null> }>();
 	/** One object for each distinct description, however often it is read: definitions share it. */
 	readonly #interned = new Map<string, WeakRef<TableInfo>>();
@@ -141,6 +143,33 @@ export class Inspector {
 		// Misses and failures are not kept: a table made a moment ago must be found.
 		found.then((result) => result ?? drop(), drop);
 		return found;
+	}
+
+	/**
+	 * As {@link table}, read after the call and past the cache. Calls while a look is under way share the one after it.
+	 * @throws SluiceError `SLUICE_DATABASE_UNAVAILABLE`
+	 */
+	async fresh(name: QualifiedName): Promise<TableInfo | null> {
+		const key = JSON.stringify([name.schema, name.name]);
+		const last = this.#looks.get(key);
+		if (last?.waiting === true) {
+			return last.found;
+		}
+		const look = {
+			waiting: true,
+			found: (last?.found.catch(() => {}) ?? Promise.resolve()).then(async () => {
+				look.waiting = false;
+				return (await inspect(this.#session, name))?.table ?? null;
+			}),
+		};
+		this.#looks.set(key, look);
+		try {
+			return await look.found;
+		} finally {
+			if (this.#looks.get(key) === look) {
+				this.#looks.delete(key);
+			}
+		}
 	}
 
 	/** Forgets one table (after a sign that it changed). */

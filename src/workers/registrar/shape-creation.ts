@@ -12,12 +12,14 @@ import { type ShapeTable, SLOT_ACTIVE, SLOT_SNAPSHOTTING } from "../../shared/sh
 import { backoffMs, waitMs } from "./backoff.ts";
 import type { Catalogue } from "./catalogue.ts";
 import type { Continuity, Unseen } from "./continuity.ts";
+import type { Inspector } from "./inspector.ts";
 import type { LaneConnection, Lanes } from "./lanes.ts";
 import type { Publication } from "./publication.ts";
 import type { Shape } from "./shape-registry.ts";
 import { needsGeneratedColumns } from "./shape-request.ts";
 import type { SlotAnnouncer } from "./slots.ts";
 import type { Snapshots } from "./snapshots.ts";
+import { tableDrift } from "./table-drift.ts";
 
 /** A snapshot that cannot be joined to the stream is taken again; how long that may go on. */
 const RETAKE_BUDGET_MS = 45_000;
@@ -33,6 +35,7 @@ export interface CreationRooms {
 	readonly announcer: SlotAnnouncer;
 	readonly lanes: Lanes;
 	readonly publication: Publication;
+	readonly inspector: Pick<Inspector, "fresh">;
 	readonly snapshots: Snapshots;
 	readonly continuity: Continuity;
 	readonly catalogue: Catalogue;
@@ -52,10 +55,14 @@ export class ShapeCreation {
 	async build(shape: Shape, onReady: () => void): Promise<void> {
 		const { publication, lanes, catalogue, table } = this.#rooms;
 		await mkdir(shape.directory, { recursive: true });
-		await untilAborted(
-			publication.tableReady(shape.definition.table, needsGeneratedColumns(shape.definition)),
-			shape.abort.signal,
-		);
+		const ready = publication.tableReady(shape.definition.table, needsGeneratedColumns(shape.definition));
+		await untilAborted(ready, shape.abort.signal).catch(async (error: unknown) => {
+			if (error instanceof SluiceError && error.code === "SLUICE_TABLE_NOT_READY") {
+				// Perhaps only because it is another table by now.
+				await this.#confirmTable(shape);
+			}
+			throw error;
+		});
 		shape.abort.signal.throwIfAborted();
 		const connection = await lanes.ready(shape.lane);
 		shape.connection = connection;
@@ -83,6 +90,17 @@ export class ShapeCreation {
 		this.#rooms.announcer.changed(shape.slot);
 	}
 
+	/**
+	 * The definition was made from a description that may have been a moment old. A shape on a table that was made anew
+	 * since would get none of its changes.
+	 */
+	async #confirmTable({ definition }: Shape): Promise<void> {
+		const drift = tableDrift(definition, await this.#rooms.inspector.fresh(definition.table));
+		if (drift !== null) {
+			throw new SluiceError("SLUICE_TABLE_CHANGED", { drift });
+		}
+	}
+
 	async #snapshot(
 		shape: Shape,
 		connection: LaneConnection,
@@ -100,6 +118,8 @@ export class ShapeCreation {
 					definition: shape.definition,
 					signal: shape.abort.signal,
 					splice: async (snapshot) => {
+						// The snapshot's transaction holds the table: what is seen now is what it reads.
+						await this.#confirmTable(shape);
 						missing = await continuity.missing(connection, snapshot);
 						if (missing === null || missing.length > 0) {
 							return "retake";

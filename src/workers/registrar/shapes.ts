@@ -315,6 +315,14 @@ export class Shapes implements Omit<RegistrarShapeControl, "querySubset"> {
 		if (cause instanceof SluiceError && cause.code === "SLUICE_THREAD_GONE") {
 			return new SluiceError("SLUICE_NOT_ACTIVE", { lane: shape.lane, cause });
 		}
+		const code = cause instanceof SluiceError ? cause.code : null;
+		if (code === "SLUICE_TABLE_CHANGED" || code === "SLUICE_TABLE_NOT_READY") {
+			this.#rooms.inspector.invalidate(shape.definition.table);
+		}
+		if (code === "SLUICE_TABLE_CHANGED") {
+			// Whoever waits asks again, and gets a shape of the table as it is now.
+			return new SluiceError("SLUICE_SHAPE_GONE", { cause });
+		}
 		const sqlState = cause instanceof SluiceError ? cause.context["sqlState"] : sqlStateOf(cause);
 		// undefined_table, undefined_column: what we know of the table is out of date.
 		if (sqlState === "42P01" || sqlState === "42703") {

@@ -21,11 +21,15 @@ import { CopyRows } from "./copy-rows.ts";
 import { snapshotError } from "./snapshot-error.ts";
 
 /**
- * One round trip. The SELECT fixes the snapshot and then reads the insert position, so every transaction that
- * the snapshot sees has its commit record below it.
+ * One round trip. The lock comes before the snapshot: a TRUNCATE or a rewriting ALTER TABLE between the two would leave
+ * the snapshot an empty table (PostgreSQL documentation, "Caveats" of MVCC). The SELECT fixes the snapshot and then reads
+ * the insert position, so every transaction that the snapshot sees has its commit record below it.
  */
-const BEGIN = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+const BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+const FIX_SNAPSHOT = `
 	SELECT pg_catalog.pg_current_snapshot()::text AS snapshot, pg_catalog.pg_current_wal_insert_lsn()::text AS lsn`;
+
+const INSUFFICIENT_PRIVILEGE = "42501";
 
 /** Runs the task to its outcome. Does not throw. */
 export async function takeSnapshot(task: SnapshotTask): Promise<SnapshotOutcome> {
@@ -47,7 +51,7 @@ async function attempt(task: SnapshotTask, orders: Orders): Promise<SnapshotOutc
 		if (orders.aborted) {
 			return { kind: "aborted" };
 		}
-		const snapshot = await begin(client);
+		const snapshot = await begin(client, task.definition);
 		post(task.port, { kind: "started", snapshot });
 		const order = await orders.next();
 		if (order === "go") {
@@ -79,13 +83,27 @@ async function attempt(task: SnapshotTask, orders: Orders): Promise<SnapshotOutc
 	}
 }
 
-async function begin(client: pg.Client): Promise<SnapshotInfo> {
-	// Two statements in one simple query: pg answers with a list of results.
-	const results = (await client.query(BEGIN)) as unknown as readonly pg.QueryResult<{
+async function begin(client: pg.Client, definition: ShapeDefinition): Promise<SnapshotInfo> {
+	const lock = `LOCK TABLE ${tableSource(definition)} IN ACCESS SHARE MODE`;
+	try {
+		return await fixSnapshot(client, `${BEGIN}; ${lock}; ${FIX_SNAPSHOT}`);
+	} catch (error) {
+		if (!(error instanceof pg.DatabaseError) || error.code !== INSUFFICIENT_PRIVILEGE) {
+			throw error;
+		}
+		// LOCK wants a right to the whole table. A role that may read some columns does without; COPY will tell if not.
+		await client.query("ROLLBACK");
+		return fixSnapshot(client, `${BEGIN}; ${FIX_SNAPSHOT}`);
+	}
+}
+
+async function fixSnapshot(client: pg.Client, statements: string): Promise<SnapshotInfo> {
+	// Several statements in one simple query: pg answers with a list of results.
+	const results = (await client.query(statements)) as unknown as readonly pg.QueryResult<{
 		snapshot: string;
 		lsn: string;
 	}>[];
-	const row = must(results[1]?.rows[0], "the snapshot's first statement answers one row");
+	const row = must(results.at(-1)?.rows[0], "the snapshot's first statement answers one row");
 	return parseSnapshot(row.snapshot, row.lsn);
 }
 
@@ -153,16 +171,16 @@ export function copyStatement(definition: ShapeDefinition): string {
 	return `COPY (${selectStatement(definition, where === null ? [] : [where.sql])}) TO STDOUT`;
 }
 
-/**
- * The selected columns of rows that meet all conditions. ONLY for an ordinary table: the stream brings changes of the
- * table itself, not of those that inherit from it.
- */
+/** The selected columns of rows that meet all conditions. */
 export function selectStatement(definition: ShapeDefinition, conditions: readonly string[]): string {
-	const { table } = definition;
 	const columns = definition.selectedColumns.map(quoteIdentifier).join(", ");
-	const from = `${table.kind === "r" ? "ONLY " : ""}${quoteQualified(table)}`;
 	const where = conditions.map((sql) => `(${sql})`).join(" AND ");
-	return `SELECT ${columns} FROM ${from}${where === "" ? "" : ` WHERE ${where}`}`;
+	return `SELECT ${columns} FROM ${tableSource(definition)}${where === "" ? "" : ` WHERE ${where}`}`;
+}
+
+/** ONLY for an ordinary table: the stream brings changes of the table itself, not of those that inherit from it. */
+function tableSource({ table }: ShapeDefinition): string {
+	return `${table.kind === "r" ? "ONLY " : ""}${quoteQualified(table)}`;
 }
 
 /** The control message that ends the initial data. Source: shape-http-api.md 9.6. */
