@@ -7,7 +7,12 @@
 import { JSDOM } from "jsdom";
 import { afterAll, beforeAll } from "vitest";
 
-export function usePage(): void {
+export interface PageElement {
+	readonly textContent: string;
+}
+
+/** `root()` is the page's one element, for use inside tests and hooks. */
+export function usePage(): { root(): PageElement } {
 	const names = ["window", "document"] as const;
 	let page: JSDOM | null = null;
 	beforeAll(() => {
@@ -25,4 +30,13 @@ export function usePage(): void {
 		}
 		page?.window.close();
 	});
+	return {
+		root: () => {
+			const element = page?.window.document.getElementById("root") ?? null;
+			if (element === null) {
+				throw new Error("the page exists only inside tests and hooks");
+			}
+			return element;
+		},
+	};
 }
