@@ -28,11 +28,6 @@ export const ERROR_TABLE = {
 		retry: "fatal",
 		remedy: "set SLUICE_SECRET, or SLUICE_INSECURE=true if something in front checks every request",
 	},
-	SLUICE_DATA_DIR_LOCKED: {
-		message: "another process holds the data directory",
-		retry: "fatal",
-		remedy: "stop the other daemon, or give this one its own SLUICE_DATA_DIR",
-	},
 	SLUICE_DATA_DIR_UNUSABLE: {
 		message: "the data directory cannot be created or written",
 		retry: "fatal",
@@ -84,6 +79,11 @@ export const ERROR_TABLE = {
 		message: "the server has not answered a keepalive in time",
 		retry: "retry",
 		remedy: "nothing: Sluice reconnects. Check the network between Sluice and PostgreSQL if it repeats",
+	},
+	SLUICE_LINK_DEAF: {
+		message: "what is written to the database does not come out of the replication stream",
+		retry: "retry",
+		remedy: "nothing: Sluice reconnects. If it repeats, look at the walsender in pg_stat_replication",
 	},
 	SLUICE_LINK_REFUSED: {
 		message: "PostgreSQL refused the connection or a command",
@@ -191,6 +191,11 @@ export const ERROR_TABLE = {
 		message: "too many subset queries wait for their turn",
 		retry: "client",
 		remedy: "nothing: the request can be repeated. An index for the subsets' conditions makes each shorter",
+	},
+	SLUICE_SUBSET_ABANDONED: {
+		message: "nobody waits for the subset any more",
+		retry: "client",
+		remedy: "nothing: the client went away, and its query was ended in PostgreSQL",
 	},
 	SLUICE_TABLE_CHANGED: {
 		message: "the table was altered while the shape was made",

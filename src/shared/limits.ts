@@ -69,6 +69,21 @@ export const LOG_OPEN_RETRY_MS = 100;
 /** Files that a lane's checkpoint syncs at a time: some of the process's four file threads stay free for readers. */
 export const LANE_SYNC_CONCURRENCY = 2;
 
+/**
+ * Following another daemon's data directory: how often we look for news, and at how many logs before requests get their
+ * turn; how often we try to take its place.
+ */
+export const FOLLOW_INTERVAL_MS = 200;
+export const FOLLOW_LOGS_PER_TURN = 256;
+export const TAKEOVER_INTERVAL_MS = 100;
+
+/**
+ * While we wait for the stream's advisory lock its holder is looked at this often. A daemon's lock session is asked
+ * something every 10 s and given 10 s to answer: one that is silent for longer is gone.
+ */
+export const LOCK_CHECK_INTERVAL_MS = 10_000;
+export const LOCK_HOLDER_SILENCE_MS = 25_000;
+
 /** Transactions remembered per relation for the splice's hole check (replication.md 5.4). */
 export const SPLICE_RING_TRANSACTIONS = 16_384;
 
@@ -153,6 +168,8 @@ export const WHERE_ELEMENTS_MAX = 50_000;
 export const WHERE_TREE_CHARACTERS_MAX = 8 * MIB;
 /** Characters of a LIKE pattern: a row costs at most its own length times this. */
 export const LIKE_PATTERN_CHARACTERS_MAX = 4_096;
+/** What repeat, lpad and rpad of a `where` may be asked for: a row must not be able to grow without bound. */
+export const WHERE_PADDING_CHARACTERS_MAX = 4_096;
 /** Digits of a numeric constant once written out; `1e131071` in a list of thousands would not be bounded otherwise. */
 export const NUMERIC_DIGITS_MAX = 16_384;
 /** Index keys that one condition may multiply out to (`a IN (…) AND b IN (…)`); the rest is evaluated per row. */
@@ -166,3 +183,19 @@ export const REGEX_PATTERN_CHARACTERS_MAX = 1_024;
 export const REGEX_STATES_MAX = 4_096;
 /** Sets of states that a machine remembers with what follows them; beyond it they are forgotten and made again. */
 export const REGEX_REMEMBERED_SETS_MAX = 512;
+
+/**
+ * The probe (main/progress/probe.ts): late after this long in one stage; unseen for longer than this the link is made
+ * anew, and each time that does not help after twice as long, up to the maximum.
+ */
+export const PROBE_LATE_MS = 15_000;
+export const PROBE_RECONNECT_AFTER_MS = 60_000;
+export const PROBE_RECONNECT_MAX_MS = 3_600_000;
+
+/** Retained WAL (main/progress/retained-wal.ts): what its slope is taken over, when it is told, and how often. */
+export const RETAINED_WAL_WINDOW_MS = 5 * 60_000;
+export const RETAINED_WAL_WARN_BYTES = 1024 * MIB;
+export const RETAINED_WAL_WARN_LEFT_MS = 30 * 60_000;
+export const RETENTION_WARN_INTERVAL_MS = 10 * 60_000;
+/** A quarter of autovacuum_freeze_max_age's default: the catalogue is bloated long before. */
+export const CATALOG_XMIN_AGE_WARN = 50_000_000;

@@ -173,6 +173,8 @@ export interface ResolvedShape {
 	readonly directory: string;
 	/** The value of the `electric-schema` header: ASCII JSON. */
 	readonly schemaHeader: string;
+	/** Of the shape table, from before `schemaHeader` was read: another one there means that the header is out of date. */
+	readonly schemaVersion: number;
 }
 
 /** HTTP threads call the registrar. */
@@ -205,6 +207,8 @@ export interface RegistrarShapeControl {
 	 * SLUICE_SUBSET_TOO_LARGE, SLUICE_SUBSETS_BUSY, SLUICE_SNAPSHOT_FAILED
 	 */
 	querySubset(request: SubsetRequest): Promise<SubsetResult>;
+	/** Nobody waits for the subset with this ticket any more: its query is ended. Unknown tickets are left alone. */
+	cancelSubset(ticket: string): Promise<void>;
 }
 
 // ---------------------------------------------------------------- main and the registrar
@@ -252,13 +256,27 @@ export interface TimelineSwitch {
 	readonly switchLsn: bigint;
 }
 
+/** How the registrar found the data directory. A follower has no position: it must not stream. */
+export interface RegistrarOpened {
+	readonly role: "writer" | "follower";
+	readonly position: StoredPosition | null;
+	readonly shapeCount: number;
+}
+
 /** Main calls the registrar. */
 export interface RegistrarControl {
 	/**
-	 * Locks the data directory, opens the catalogue, fills the shape table.
-	 * @throws SluiceError SLUICE_DATA_DIR_LOCKED, SLUICE_DATA_DIR_UNUSABLE, SLUICE_CATALOGUE_UNREADABLE
+	 * Fills the shape table from the catalogue: as the writer of the data directory, which it locks, or, when another
+	 * daemon has it, as a follower, which reads along and serves what there is.
+	 * @throws SluiceError SLUICE_DATA_DIR_UNUSABLE, SLUICE_CATALOGUE_UNREADABLE
 	 */
-	open(): Promise<{ readonly position: StoredPosition | null; readonly shapeCount: number }>;
+	open(): Promise<RegistrarOpened>;
+	/**
+	 * A follower becomes the writer: resolves as soon as the other daemon is gone and everything it left is taken over,
+	 * with the same handles, slots and offsets. Readers notice nothing.
+	 * @throws SluiceError SLUICE_NOT_ACTIVE when the registrar stops, SLUICE_CATALOGUE_UNREADABLE
+	 */
+	takeOver(): Promise<RegistrarOpened>;
 	/** Connects to PostgreSQL and takes the advisory lock of the stream; waits as long as it takes. */
 	acquireLock(): Promise<void>;
 	/**
@@ -289,9 +307,17 @@ export interface RegistrarControl {
 	 * (PostgreSQL 16 and later, where the role may). Never rejects.
 	 */
 	nudgeSlotCreation(): Promise<void>;
+	/** Writes a logical message with the prefix of our stream to the database (main/progress/probe.ts). Never rejects. */
+	emitProbe(content: string): Promise<ProbeEmission>;
 	/** Closes everything in order. */
 	stop(): Promise<void>;
 }
+
+/** "refused": with that SQLSTATE, and asking again would not help. */
+export type ProbeEmission =
+	| { readonly kind: "written" }
+	| { readonly kind: "refused"; readonly sqlState: string }
+	| { readonly kind: "unavailable" };
 
 /** What a side connection sees of our slot and walsender, every few seconds. */
 export interface ServerObservation {
@@ -301,6 +327,16 @@ export interface ServerObservation {
 	readonly safeWalBytes: number | null;
 	/** WAL on the server's disk because of the slot. */
 	readonly retainedWalBytes: number;
+	/** Of it, above confirmed_flush_lsn; null when there is no slot. */
+	readonly unacknowledgedWalBytes: number | null;
+	/** age(catalog_xmin) of the slot. */
+	readonly catalogXminAge: number | null;
+	/** Of those that have an id, prepared ones (no pid) too; null when there is none or we may not see it. */
+	readonly oldestTransaction: { readonly pid: number | null; readonly ageMs: number } | null;
+	/** idle_replication_slot_timeout (18 and later); null when there is none. */
+	readonly idleSlotTimeoutMs: number | null;
+	/** The slot is in use. */
+	readonly walsenderActive: boolean;
 	/** pg_stat_activity.wait_event of our walsender; null when it waits for nothing or is not there. */
 	readonly walsenderWaitEvent: string | null;
 	/** pg_stat_replication.sync_state of our walsender. */

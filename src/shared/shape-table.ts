@@ -2,7 +2,8 @@
  * The shared-memory table of shapes: one slot a shape, so that an HTTP thread learns "is there anything after
  * this offset" without asking a lane. Owns the layout and the memory ordering; must have exactly one writer
  * for each word. Registrar words are written by the registrar; log words by the shape's lane under a sequence
- * lock; header words as named. Created by main, mapped by every thread.
+ * lock; header words as named; the time of the last read by every HTTP thread, since theirs agree to a second.
+ * Created by main, mapped by every thread.
  *
  * Reading order that matters: read `processedLsn` BEFORE a shape's log state. A lane publishes entries first
  * and its processed LSN after, so an LSN read first never claims more than the log state read second shows.
@@ -35,9 +36,12 @@ const WORD_SEGMENT_BYTES = 14;
 const WORD_SEGMENT_ENTRIES = 15;
 const WORD_INVALIDATED = 16;
 const WORD_DIRTY = 17;
+const WORD_LAST_READ = 18;
+const WORD_SCHEMA_VERSION = 19;
 
 /** Header words (Int32), then one BigUint64 a lane, then one Int32 a lane. */
 const HEADER_STATUS_LEVEL = 0;
+const HEADER_PROGRESS = 1;
 const HEADER_IDLE_LSN_BYTE = 64;
 const HEADER_LANE_LSN_BYTE = 128;
 const HEADER_LANE_WORKING_BYTE = HEADER_LANE_LSN_BYTE + LANES_MAX * 8;
@@ -84,6 +88,11 @@ export interface LogState {
 	segmentEntries: number;
 }
 
+/** Whole seconds of a clock that all threads of the process share and that nobody sets. */
+export function readClockSeconds(): number {
+	return process.hrtime()[0];
+}
+
 export class ShapeTable {
 	readonly memory: SharedArrayBuffer;
 	readonly #words: Int32Array;
@@ -111,6 +120,15 @@ export class ShapeTable {
 
 	statusLevel(): StatusLevel {
 		return Atomics.load(this.#words, HEADER_STATUS_LEVEL) as StatusLevel;
+	}
+
+	/** Main only: whether changes get through, as an index of PROGRESS_STATES (status.ts). */
+	setProgress(state: number): void {
+		Atomics.store(this.#words, HEADER_PROGRESS, state);
+	}
+
+	progress(): number {
+		return Atomics.load(this.#words, HEADER_PROGRESS);
 	}
 
 	/** Main only: with nothing outstanding, every commit at or below this LSN is in the logs. */
@@ -196,6 +214,27 @@ export class ShapeTable {
 	/** Read before {@link snapshotChunks} when the final count matters. */
 	snapshotFinished(slot: number): boolean {
 		return Atomics.load(this.#words, this.#base(slot) + WORD_SNAPSHOT_FINISHED) === 1;
+	}
+
+	/** Registrar only: what HTTP threads know of the shape beside its log (its `electric-schema`) is out of date. */
+	outdateSchema(slot: number): void {
+		Atomics.add(this.#words, this.#base(slot) + WORD_SCHEMA_VERSION, 1);
+	}
+
+	schemaVersion(slot: number): number {
+		return Atomics.load(this.#words, this.#base(slot) + WORD_SCHEMA_VERSION);
+	}
+
+	// --- readers' words
+
+	/** An HTTP thread serves the shape to somebody now, and the registrar when it makes it. @param seconds {@link readClockSeconds} */
+	markRead(slot: number, seconds: number): void {
+		Atomics.store(this.#words, this.#base(slot) + WORD_LAST_READ, seconds);
+	}
+
+	/** When the shape was read last, by {@link readClockSeconds}; below zero for before that clock began. */
+	lastRead(slot: number): number {
+		return Atomics.load(this.#words, this.#base(slot) + WORD_LAST_READ);
 	}
 
 	// --- lane words

@@ -3,11 +3,14 @@
  * task of the snapshot pool, one task a request. Plain types; the registrar starts tasks, workers/snapshot runs them.
  */
 
+import type { MessagePort } from "node:worker_threads";
 import type { WireError } from "./errors.ts";
 import type { ShapeDefinition } from "./shape-definition.ts";
 
 /** A subset of a shape's rows as a client spells it: texts that are not yet checked, numbers that are. */
 export interface SubsetRequest {
+	/** Names the request in this process, so that it can be cancelled. */
+	readonly ticket: string;
 	/** The shape, as an HTTP thread resolved it. */
 	readonly handle: string;
 	readonly generation: number;
@@ -49,6 +52,8 @@ export interface SubsetTask {
 	readonly bytesMax: number;
 	/** Of the statement. */
 	readonly timeoutMs: number;
+	/** Any message on it ends the query in PostgreSQL. Null: nobody will ask for that. */
+	readonly cancelPort: MessagePort | null;
 }
 
 /** What the task answers. It does not throw: errors would lose their code on the way. */

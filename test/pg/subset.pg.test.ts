@@ -3,6 +3,7 @@
  * afterwards.
  */
 
+import { MessageChannel } from "node:worker_threads";
 import { describe, expect, it } from "vitest";
 import { SUBSET_QUERY_TIMEOUT_MS } from "../../src/shared/limits.ts";
 import type { ShapeDefinition } from "../../src/shared/shape-definition.ts";
@@ -29,6 +30,7 @@ function take(databaseUrl: string, change: Partial<SubsetTask> = {}): Promise<Su
 		query: { where: null, orderBy: '"id"', limit: null, offset: 0 },
 		bytesMax: 100_000,
 		timeoutMs: SUBSET_QUERY_TIMEOUT_MS,
+		cancelPort: null,
 		...change,
 	});
 }
@@ -77,6 +79,29 @@ describe.each(embeddedServers())("$name", (kind) => {
 		} finally {
 			await standby("");
 		}
+		await database.drop();
+	});
+
+	it("is ended in PostgreSQL when nobody waits for it any more, and takes no other query with it", async () => {
+		const database = await server.createDatabase();
+		await database.sql("create table items (id int primary key, title text); insert into items values (1, 'x')");
+		const slow = { where: "pg_catalog.pg_sleep(60) IS NULL", orderBy: null, limit: null, offset: 0 };
+		const { port1, port2 } = new MessageChannel();
+		const outcome = take(database.url, { query: slow, cancelPort: port2 });
+		const running = () =>
+			database.sql(
+				"select 1 from pg_stat_activity where application_name like 'sluice%' and query like '%pg_sleep(60)%' and state = 'active' and pid <> pg_backend_pid()",
+			);
+		await waitFor("the query to run", async () => (await running()).length > 0);
+		port1.postMessage(null);
+		expect(await outcome).toMatchObject({ kind: "failed" });
+		await waitFor("no query to run", async () => (await running()).length === 0);
+		for (let round = 0; round < 3; round += 1) {
+			expect(titlesOf(await take(database.url))).toEqual(["x"]);
+		}
+		const early = new MessageChannel();
+		early.port1.postMessage(null);
+		expect(await take(database.url, { query: slow, cancelPort: early.port2 })).toMatchObject({ kind: "failed" });
 		await database.drop();
 	});
 

@@ -10,6 +10,7 @@ import {
 	HTTP_BODIES_BYTES_MAX,
 	HTTP_COMPRESSIONS_MAX,
 	HTTP_DIRECTORY_ENTRIES_MAX,
+	HTTP_READ_MARK_INTERVAL_MS,
 	HTTP_SSE_KEEP_ALIVE_MS,
 	HTTP_SSE_LIFETIME_MS,
 	HTTP_SUBSETS_BYTES_MAX,
@@ -22,7 +23,7 @@ import {
 	type SlotsChanged,
 	slotsChannelName,
 } from "../../shared/messages.ts";
-import type { ShapeTable } from "../../shared/shape-table.ts";
+import { readClockSeconds, type ShapeTable } from "../../shared/shape-table.ts";
 import { AdminServer } from "./admin-server.ts";
 import { Admission, type AdmissionKind } from "./admission.ts";
 import { ApiServer } from "./api-server.ts";
@@ -72,6 +73,7 @@ export class HttpThread implements HttpControl {
 	readonly #admin: AdminServer | null;
 	readonly #measures: HttpMeasures;
 	readonly #changes: BroadcastChannel;
+	readonly #readMarks: NodeJS.Timeout;
 
 	constructor(options: HttpThreadOptions) {
 		this.#options = options;
@@ -124,6 +126,14 @@ export class HttpThread implements HttpControl {
 			: null;
 		// Before the first request: an announcement that nobody hears is a client that waits its whole time-out.
 		this.#changes = new BroadcastChannel(slotsChannelName(options.instanceId));
+		// Whoever is parked, or takes a body slowly, is reading all the time.
+		this.#readMarks = setInterval(() => {
+			const now = readClockSeconds();
+			for (const slot of waiters.slots) {
+				table.markRead(slot, now);
+			}
+		}, HTTP_READ_MARK_INTERVAL_MS);
+		this.#readMarks.unref();
 		this.#changes.onmessage = (event) => {
 			waiters.wake((event as unknown as { readonly data: SlotsChanged }).data.slots);
 		};
@@ -150,6 +160,7 @@ export class HttpThread implements HttpControl {
 
 	async stop(): Promise<void> {
 		await Promise.all([this.#api.stop(), this.#admin?.stop()]);
+		clearInterval(this.#readMarks);
 		this.#changes.close();
 	}
 }

@@ -60,7 +60,7 @@ export class ShapeDirectory {
 		if (shape === undefined) {
 			return null;
 		}
-		if (isGone(this.#table, shape)) {
+		if (isGone(this.#table, shape) || this.#table.schemaVersion(shape.slot) !== shape.schemaVersion) {
 			map.delete(key);
 			return null;
 		}

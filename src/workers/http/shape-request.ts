@@ -11,7 +11,7 @@ import { HTTP_PREPARE_WAIT_MS } from "../../shared/limits.ts";
 import type { Logger } from "../../shared/logging.ts";
 import type { RegistrarShapeControl, ResolvedShape } from "../../shared/messages.ts";
 import type { LogOffset } from "../../shared/offset.ts";
-import { LEVEL_ACTIVE, type ShapeTable } from "../../shared/shape-table.ts";
+import { LEVEL_ACTIVE, LEVEL_READ_ONLY, readClockSeconds, type ShapeTable } from "../../shared/shape-table.ts";
 import { type Admission, admissionRetryAfter, type Permit } from "./admission.ts";
 import type { BodyBudget } from "./body-budget.ts";
 import { EventStream, type EventTimes } from "./event-stream.ts";
@@ -50,7 +50,7 @@ export interface ShapeRequestRooms extends SubsetAnswerRooms {
 	readonly waiters: SlotWaiters;
 	readonly answers: ShapeAnswers;
 	readonly eventTimes: EventTimes;
-	readonly registrar: Pick<RegistrarShapeControl, "reportCorrupt" | "querySubset">;
+	readonly registrar: Pick<RegistrarShapeControl, "reportCorrupt" | "querySubset" | "cancelSubset">;
 	readonly logger: Logger;
 }
 
@@ -137,6 +137,7 @@ async function answerResolution(
 
 async function answerShape(rooms: ShapeRequestRooms, target: AnswerTarget): Promise<void> {
 	const { exchange, parameters, shape } = target;
+	rooms.table.markRead(shape.slot, readClockSeconds());
 	if (parameters.subset === null) {
 		await new ShapeReading(rooms, exchange, { parameters, shape }).run();
 		return;
@@ -282,10 +283,18 @@ class ShapeReading {
 				return true;
 			}
 			const failure = diskError(error, "read");
-			if (!(await this.#reportedCorrupt(failure)) || this.#exchange.response.headersSent) {
+			const isReported = await this.#reportedCorrupt(failure);
+			if (this.#exchange.response.headersSent) {
 				throw failure;
 			}
-			answerGone(this.#rooms, this.#exchange);
+			if (isReported) {
+				answerGone(this.#rooms, this.#exchange);
+			} else if (this.#rooms.table.statusLevel() === LEVEL_READ_ONLY) {
+				// Another daemon writes these files: what it is changing now will hold in a moment.
+				this.#exchange.fail(logBehind());
+			} else {
+				throw failure;
+			}
 		}
 		return true;
 	}

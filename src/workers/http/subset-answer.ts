@@ -14,6 +14,7 @@ import type { BodyBudget } from "./body-budget.ts";
 import type { Compression } from "./compression.ts";
 import { before, TIMED_OUT } from "./deadline.ts";
 import { slowSubset, subsetsExceeded } from "./failures.ts";
+import { generateRequestId } from "./request-id.ts";
 import {
 	endOfLog,
 	formatPosition,
@@ -28,7 +29,7 @@ import type { SubsetParameters } from "./subset-parameters.ts";
 
 export interface SubsetAnswerRooms {
 	readonly table: ShapeTable;
-	readonly registrar: Pick<RegistrarShapeControl, "querySubset">;
+	readonly registrar: Pick<RegistrarShapeControl, "querySubset" | "cancelSubset">;
 	/** Of the bodies that are on their way to their readers. */
 	readonly subsetBodies: BodyBudget;
 	readonly compression: Compression;
@@ -61,17 +62,34 @@ export async function answerSubset(
 	const offset = subsetOffset(parameters.offset, view);
 	const { handle, generation } = shape;
 	const { queryableColumns } = parameters;
+	const ticket = generateRequestId();
+	let underWay = true;
+	const cancel = (): void => {
+		if (underWay) {
+			underWay = false;
+			// When the registrar is not there, neither is the query.
+			rooms.registrar.cancelSubset(ticket).catch(() => undefined);
+		}
+	};
+	// A client that leaves takes its query with it.
+	exchange.onEnd(cancel);
 	let result: SubsetResult | typeof TIMED_OUT;
 	try {
-		const query = rooms.registrar.querySubset({ handle, generation, queryableColumns, ...subset });
+		const query = rooms.registrar.querySubset({ ticket, handle, generation, queryableColumns, ...subset });
 		result = await before(query, HTTP_RESOLVE_WAIT_MS);
+		underWay = result === TIMED_OUT;
 	} catch (error) {
+		underWay = false;
 		if (error instanceof SluiceError && error.code === "SLUICE_SHAPE_GONE") {
 			return "gone";
+		}
+		if (exchange.closed) {
+			return "answered";
 		}
 		throw error;
 	}
 	if (result === TIMED_OUT) {
+		cancel();
 		exchange.fail(slowSubset());
 		return "answered";
 	}

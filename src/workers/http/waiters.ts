@@ -15,6 +15,11 @@ export class SlotWaiters {
 		return this.#parked;
 	}
 
+	/** Slots that somebody reads or waits for at this moment. */
+	get slots(): Iterable<number> {
+		return this.#bySlot.keys();
+	}
+
 	/** From now on news of the slot is not missed. Must be closed. */
 	subscribe(slot: number): Waiter {
 		const waiter: Waiter = new Waiter(

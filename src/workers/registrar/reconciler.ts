@@ -26,7 +26,7 @@ export interface ReconcilerRooms {
 	readonly publication: Publication;
 	readonly publicationName: string;
 	readonly memberships: Pick<ReadyMemberships, "readyMembership">;
-	readonly shapes: Pick<Shapes, "all" | "remove">;
+	readonly shapes: Pick<Shapes, "all" | "remove" | "renewTable">;
 	readonly logger: Logger;
 	/** Between two comparisons of all tables. */
 	readonly intervalMs: number;
@@ -140,6 +140,8 @@ export class Reconciler {
 			const drift = tableDrift(shape.definition, inspected?.table ?? null);
 			if (drift !== null || !followed) {
 				ends.push(this.#end(shape, drift ?? "not-followed"));
+			} else if (inspected !== null) {
+				this.#rooms.shapes.renewTable(shape, inspected.table);
 			}
 		}
 		await Promise.all(ends);

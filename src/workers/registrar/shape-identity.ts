@@ -12,7 +12,10 @@ function digest(value: unknown): string {
 	return createHash("sha256").update(JSON.stringify(value)).digest("hex");
 }
 
-/** Hexadecimal. Equal definitions are one shape; the types of the columns belong to it, so that an altered table makes another. */
+/**
+ * Hexadecimal. Equal definitions are one shape; the types of the columns belong to it, so that an altered table makes
+ * another. NOT NULL does not: it changes the schema header, and no byte of the log.
+ */
 export function shapeIdentity(definition: ShapeDefinition): string {
 	const { table } = definition;
 	const selected = new Set(definition.selectedColumns);
@@ -24,7 +27,7 @@ export function shapeIdentity(definition: ShapeDefinition): string {
 		definition.columnsGiven,
 		table.columns
 			.filter((column) => selected.has(column.name))
-			.map((column) => [column.name, column.typeOid, column.typmod, column.dimensions, column.notNull]),
+			.map((column) => [column.name, column.typeOid, column.typmod, column.dimensions]),
 		definition.replica,
 		definition.log,
 	]);

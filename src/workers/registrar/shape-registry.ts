@@ -14,8 +14,9 @@ export interface Shape {
 	readonly handle: string;
 	/** Hexadecimal digest of the definition. */
 	readonly identity: string;
-	readonly definition: ShapeDefinition;
-	readonly schemaHeader: string;
+	/** Its table's description is renewed when that changes nothing but the header below. */
+	definition: ShapeDefinition;
+	schemaHeader: string;
 	readonly slot: number;
 	readonly generation: number;
 	readonly lane: number;

@@ -20,7 +20,7 @@ import type { SlotAnnouncer, Slots } from "./slots.ts";
 const STORAGE_BACKOFF = { firstMs: 50, maxMs: 500 };
 
 /** Why a shape is removed; for the log line. */
-export type RemovalReason = "deleted" | "failed" | "purged" | "invalidated" | "lane-died" | "table-changed";
+export type RemovalReason = "deleted" | "failed" | "purged" | "invalidated" | "lane-died" | "table-changed" | "expired";
 
 export interface RemovalRooms {
 	readonly table: ShapeTable;

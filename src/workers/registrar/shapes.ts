@@ -7,15 +7,15 @@
 import { SluiceError } from "../../shared/errors.ts";
 import { shapeDirectory } from "../../shared/log-layout.ts";
 import type { LaneEvent, RegistrarShapeControl, ResolvedShape, ShapeRequest } from "../../shared/messages.ts";
-import type { ShapeDefinition } from "../../shared/shape-definition.ts";
+import type { ShapeDefinition, TableInfo } from "../../shared/shape-definition.ts";
 import {
 	INVALIDATED_NO,
 	INVALIDATED_REPLICA_IDENTITY,
 	INVALIDATED_SCHEMA,
-	SLOT_ACTIVE,
+	readClockSeconds,
 	SLOT_CREATING,
 } from "../../shared/shape-table.ts";
-import type { StoredShape } from "./catalogue.ts";
+import type { StoredShape } from "./catalogue-rows.ts";
 import { sqlStateOf } from "./database.ts";
 import type { Inspector } from "./inspector.ts";
 import type { LaneConnection } from "./lanes.ts";
@@ -26,6 +26,8 @@ import { requestDigest, shapeIdentity } from "./shape-identity.ts";
 import { type Shape, ShapeRegistry } from "./shape-registry.ts";
 import { type RemovalReason, type RemovalRooms, ShapeRemoval } from "./shape-removal.ts";
 import type { ShapeRequests } from "./shape-request.ts";
+import { placeStored } from "./stored-shapes.ts";
+import { tableDrift } from "./table-drift.ts";
 
 /** A shape that is removed while a request waits for it is looked for again this often. */
 const RESOLVE_ATTEMPTS = 3;
@@ -42,7 +44,7 @@ export interface ShapesRooms extends CreationRooms, RemovalRooms {
 	readonly purgeOver: () => Promise<void>;
 }
 
-export class Shapes implements Omit<RegistrarShapeControl, "querySubset"> {
+export class Shapes implements Omit<RegistrarShapeControl, "querySubset" | "cancelSubset"> {
 	readonly #rooms: ShapesRooms;
 	readonly #creation: ShapeCreation;
 	readonly #registry = new ShapeRegistry();
@@ -64,26 +66,13 @@ export class Shapes implements Omit<RegistrarShapeControl, "querySubset"> {
 
 	/** Puts the shapes of an earlier run into the table. Their logs are opened when somebody asks. */
 	restore(stored: readonly StoredShape[]): void {
-		const { slots, table } = this.#rooms;
-		for (const shape of stored) {
-			const slot = slots.take();
-			const lane = laneOfShape(shape.identity, this.#rooms.laneCount);
-			const generation = table.assign(slot, lane, SLOT_ACTIVE);
-			table.setSnapshotProgress(slot, shape.chunks, true);
-			this.#registry.add({
-				...shape,
-				slot,
-				generation,
-				lane,
-				directory: shapeDirectory(this.#rooms.dataDir, shape.handle),
-				requests: new Set(shape.requests),
-				abort: new AbortController(),
-				ready: Promise.resolve(),
-				built: Promise.resolve(),
-				state: "active",
-				connection: null,
-				opening: null,
-			});
+		this.adopt(stored.map((shape) => placeStored(shape, this.#rooms)));
+	}
+
+	/** Shapes that are in the table already: from now on they are written here. */
+	adopt(shapes: readonly Shape[]): void {
+		for (const shape of shapes) {
+			this.#registry.add(shape);
 		}
 		this.#rooms.onCount(this.#registry.size);
 	}
@@ -247,15 +236,59 @@ export class Shapes implements Omit<RegistrarShapeControl, "querySubset"> {
 
 	async #findOrCreate(request: ShapeRequest, digest: string): Promise<Shape> {
 		this.#checkObstacle();
-		const definition = await this.#rooms.requests.check(request);
+		let definition = await this.#rooms.requests.check(request);
+		if (this.#isDescribedOtherwise(definition)) {
+			// One of the two descriptions is out of date: only one that is read now tells which.
+			this.#rooms.inspector.invalidate(definition.table);
+			definition = await this.#rooms.requests.check(request);
+		}
 		await this.#rooms.purgeOver();
 		const identity = shapeIdentity(definition);
-		const shape = this.#registry.byIdentity(identity) ?? this.#create(identity, definition);
+		const shape = this.#alive(identity, definition) ?? this.#create(identity, definition);
 		if (this.#registry.addRequest(shape, digest) && shape.state === "active") {
 			// Only saves a look at the database after a restart: nobody waits for it.
 			this.#rooms.catalogue.addRequest(digest, shape.handle).catch(() => {});
 		}
 		return shape;
+	}
+
+	#isDescribedOtherwise(definition: ShapeDefinition): boolean {
+		const shape = this.#registry.byIdentity(shapeIdentity(definition));
+		return shape !== null && shape.schemaHeader !== schemaHeader(definition);
+	}
+
+	/** The shape of the definition, unless its table has changed since in a way that nobody else has noticed yet. */
+	#alive(identity: string, definition: ShapeDefinition): Shape | null {
+		const shape = this.#registry.byIdentity(identity);
+		if (shape === null || shape.state !== "active") {
+			return shape;
+		}
+		const drift = tableDrift(shape.definition, definition.table);
+		if (drift === null) {
+			this.renewTable(shape, definition.table);
+			return shape;
+		}
+		this.#rooms.logger.info({ handle: shape.handle, drift }, "a shape's table has changed, dropping the shape");
+		this.#removal.removeSoon(shape, "table-changed");
+		return null;
+	}
+
+	/**
+	 * The shape's table, as it is now, no longer has the description that the shape was made with, and the difference does
+	 * not end the shape: new readers get the header that is true now, also after a restart.
+	 */
+	renewTable(shape: Shape, table: TableInfo): void {
+		const definition = { ...shape.definition, table: this.#rooms.inspector.intern(table) };
+		const header = schemaHeader(definition);
+		if (shape.state !== "active" || header === shape.schemaHeader) {
+			return;
+		}
+		shape.definition = definition;
+		shape.schemaHeader = header;
+		this.#rooms.table.outdateSchema(shape.slot);
+		this.#rooms.catalogue.describeShape(shape.handle, definition, header).catch((err: unknown) => {
+			this.#rooms.logger.warn({ err, handle: shape.handle }, "the new description of a shape's table was not stored");
+		});
 	}
 
 	/** @throws SluiceError when shapes cannot be made now */
@@ -294,6 +327,7 @@ export class Shapes implements Omit<RegistrarShapeControl, "querySubset"> {
 			opening: null,
 		};
 		this.#registry.add(shape);
+		table.markRead(slot, readClockSeconds());
 		announcer.changed(slot);
 		onCount(this.#registry.size);
 		shape.built = this.#creation.build(shape, ready.resolve);
@@ -352,6 +386,7 @@ export class Shapes implements Omit<RegistrarShapeControl, "querySubset"> {
 			slot: shape.slot,
 			generation: shape.generation,
 			directory: shape.directory,
+			schemaVersion: table.schemaVersion(shape.slot),
 			schemaHeader: shape.schemaHeader,
 		};
 	}

@@ -43,8 +43,13 @@ export interface Snapshots {
 
 /** Runs subset queries. */
 export interface SubsetSource {
-	/** The response's body. @throws SluiceError as RegistrarShapeControl.querySubset */
-	subset(task: Omit<SubsetTask, "databaseUrl">): Promise<SharedArrayBuffer>;
+	/**
+	 * The response's body.
+	 * @throws SluiceError as RegistrarShapeControl.querySubset; `SLUICE_SUBSET_ABANDONED` when the signal is aborted
+	 */
+	subset(
+		task: Omit<SubsetTask, "databaseUrl" | "cancelPort"> & { readonly signal: AbortSignal },
+	): Promise<SharedArrayBuffer>;
 }
 
 export class SnapshotPool implements Snapshots, SubsetSource {
@@ -126,15 +131,28 @@ export class SnapshotPool implements Snapshots, SubsetSource {
 		}
 	}
 
-	async subset(task: Omit<SubsetTask, "databaseUrl">): Promise<SharedArrayBuffer> {
-		const outcome = (await this.#run(
-			{ ...task, databaseUrl: await this.#databaseUrl() },
-			{ name: SUBSET_TASK_NAME },
-		)) as SubsetOutcome;
-		if (outcome.kind === "failed") {
-			throw fromWire(outcome.error);
+	async subset(
+		request: Omit<SubsetTask, "databaseUrl" | "cancelPort"> & { readonly signal: AbortSignal },
+	): Promise<SharedArrayBuffer> {
+		const { signal, ...task } = request;
+		signal.throwIfAborted();
+		const { port1: port, port2: cancelPort } = new MessageChannel();
+		const cancel = (): void => port.postMessage(null);
+		signal.addEventListener("abort", cancel);
+		try {
+			const outcome = (await this.#run(
+				{ ...task, databaseUrl: await this.#databaseUrl(), cancelPort },
+				{ name: SUBSET_TASK_NAME, transferList: [cancelPort] },
+			)) as SubsetOutcome;
+			signal.throwIfAborted();
+			if (outcome.kind === "failed") {
+				throw fromWire(outcome.error);
+			}
+			return outcome.body;
+		} finally {
+			signal.removeEventListener("abort", cancel);
+			port.close();
 		}
-		return outcome.body;
 	}
 
 	async close(): Promise<void> {

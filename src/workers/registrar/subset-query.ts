@@ -40,6 +40,8 @@ export interface SubsetRooms {
 
 export class SubsetQueries {
 	readonly #rooms: SubsetRooms;
+	/** By ticket: queries that wait or run. */
+	readonly #underWay = new Map<string, AbortController>();
 	readonly #turns = new Turns(SUBSET_QUERIES_MAX, SUBSET_QUEUE_MAX);
 
 	constructor(rooms: SubsetRooms) {
@@ -48,18 +50,34 @@ export class SubsetQueries {
 
 	/** @throws SluiceError as RegistrarShapeControl.querySubset */
 	async query(request: SubsetRequest): Promise<SubsetResult> {
+		const abandoned = new AbortController();
+		this.#underWay.set(request.ticket, abandoned);
+		try {
+			return await this.#query(request, abandoned.signal);
+		} finally {
+			this.#underWay.delete(request.ticket);
+		}
+	}
+
+	/** Nobody waits for the answer any more: it gives its turn, or its place in the queue, to the next. */
+	async cancel(ticket: string): Promise<void> {
+		this.#underWay.get(ticket)?.abort(new SluiceError("SLUICE_SUBSET_ABANDONED"));
+	}
+
+	async #query(request: SubsetRequest, abandoned: AbortSignal): Promise<SubsetResult> {
 		const { definition, abort } = await this.#rooms.readableShape(request.handle, request.generation);
 		const query = checkSubset(definition, request, {
 			parser: this.#rooms.parser,
 			caseFolding: await this.#rooms.caseFolding(),
 		});
-		return this.#turns.run(async () => {
+		return this.#turns.run(abandoned, async () => {
 			abort.signal.throwIfAborted();
 			const body = await this.#rooms.snapshots.subset({
 				definition,
 				query,
 				bytesMax: SUBSET_BYTES_MAX,
 				timeoutMs: SUBSET_QUERY_TIMEOUT_MS,
+				signal: AbortSignal.any([abandoned, abort.signal]),
 			});
 			// A table that was altered meanwhile may have given rows that do not fit the shape.
 			abort.signal.throwIfAborted();
@@ -149,14 +167,13 @@ export class Turns {
 		this.#waitingMax = waitingMax;
 	}
 
-	/** @throws SluiceError `SLUICE_SUBSETS_BUSY` when too many wait already */
-	async run<T>(work: () => Promise<T>): Promise<T> {
+	/** @throws SluiceError `SLUICE_SUBSETS_BUSY` when too many wait already; the signal's reason when it is aborted first */
+	async run<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+		signal.throwIfAborted();
 		if (this.#running < this.#runningMax) {
 			this.#running += 1;
 		} else if (this.#waiting.length < this.#waitingMax) {
-			await new Promise<void>((resolve) => {
-				this.#waiting.push(resolve);
-			});
+			await this.#turn(signal);
 		} else {
 			throw new SluiceError("SLUICE_SUBSETS_BUSY", { running: this.#running, waiting: this.#waiting.length });
 		}
@@ -171,5 +188,20 @@ export class Turns {
 				next();
 			}
 		}
+	}
+
+	#turn(signal: AbortSignal): Promise<void> {
+		return new Promise((resolve, reject) => {
+			const leave = (): void => {
+				this.#waiting.splice(this.#waiting.indexOf(take), 1);
+				reject(signal.reason);
+			};
+			const take = (): void => {
+				signal.removeEventListener("abort", leave);
+				resolve();
+			};
+			signal.addEventListener("abort", leave, { once: true });
+			this.#waiting.push(take);
+		});
 	}
 }

@@ -16,8 +16,15 @@ import { EntryEncoder, snapshotMarkHeader } from "../../shared/entry-encoder.ts"
 import { SluiceError, toWire } from "../../shared/errors.ts";
 import type { ShapeDefinition, SnapshotInfo } from "../../shared/shape-definition.ts";
 import type { SubsetOutcome, SubsetQuery, SubsetTask } from "../../shared/subset-task.ts";
-import { releaseConnection, takeConnection } from "./connections.ts";
+import {
+	BEGIN_SNAPSHOT,
+	NO_TRANSACTION_TIMEOUT,
+	releaseConnection,
+	takeConnection,
+	withinTime,
+} from "./connections.ts";
 import { CopyRows } from "./copy-rows.ts";
+import { QueryCancel } from "./query-cancel.ts";
 import { snapshotError } from "./snapshot-error.ts";
 import { parseSnapshot, selectStatement } from "./task.ts";
 
@@ -30,9 +37,10 @@ const MARK_LIMIT = 2 ** 31;
  * sees lies below it, also of one that was not waited for (the written position may be lower).
  */
 function beginStatement(timeoutMs: number): string {
-	return `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+	return `${BEGIN_SNAPSHOT};
 		SET LOCAL statement_timeout = ${timeoutMs}; SET LOCAL lock_timeout = ${timeoutMs};
-		SELECT pg_catalog.pg_current_snapshot()::text AS snapshot, pg_catalog.pg_current_wal_insert_lsn()::text AS lsn`;
+		SELECT pg_catalog.pg_current_snapshot()::text AS snapshot, pg_catalog.pg_current_wal_insert_lsn()::text AS lsn,
+			pg_catalog.pg_backend_pid() AS pid, ${NO_TRANSACTION_TIMEOUT}`;
 }
 
 /**
@@ -55,10 +63,17 @@ export async function takeSubset(task: SubsetTask): Promise<SubsetOutcome> {
 }
 
 async function attempt(task: SubsetTask): Promise<SubsetOutcome> {
-	const client = await takeConnection(task.databaseUrl);
+	const cancel = new QueryCancel(task.cancelPort, task.databaseUrl);
+	let client: pg.Client;
+	try {
+		client = await takeConnection(task.databaseUrl);
+	} catch (error) {
+		await cancel.over();
+		throw error;
+	}
 	let clean = false;
 	try {
-		const { body, rows } = await readBody(task, client, await begin(client, task.timeoutMs));
+		const { body, rows } = await readBody(task, client, await begin(client, task.timeoutMs, cancel));
 		await client.query("COMMIT");
 		clean = true;
 		return { kind: "finished", body, rows };
@@ -72,7 +87,8 @@ async function attempt(task: SubsetTask): Promise<SubsetOutcome> {
 			));
 		throw error;
 	} finally {
-		if (clean) {
+		const cancelled = await cancel.over();
+		if (clean && !cancelled) {
 			releaseConnection(task.databaseUrl, client);
 		} else {
 			breakConnection(client);
@@ -81,23 +97,25 @@ async function attempt(task: SubsetTask): Promise<SubsetOutcome> {
 }
 
 /** Begins the transaction, with a snapshot that holds whatever was streamed before this call. */
-async function begin(client: pg.Client, timeoutMs: number): Promise<SnapshotInfo> {
+async function begin(client: pg.Client, timeoutMs: number, cancel: QueryCancel): Promise<SnapshotInfo> {
 	const deadline = performance.now() + RETAKE_BUDGET_MS;
 	for (;;) {
 		// Before the snapshot: who begins to wait later was streamed later.
 		const streamed = await client.query<{ xid: string }>(STREAMED_UNSEEN);
-		// Four statements in one simple query: pg answers with a list of results.
-		const results = (await client.query(beginStatement(timeoutMs))) as unknown as readonly pg.QueryResult<{
+		// Several statements in one simple query: pg answers with a list of results.
+		const results = (await client.query(withinTime(beginStatement(timeoutMs)))) as unknown as readonly pg.QueryResult<{
 			snapshot: string;
 			lsn: string;
+			pid: number;
 		}>[];
-		const row = must(results[3]?.rows[0], "the snapshot's statement answers one row");
+		const row = must(results.at(-1)?.rows[0], "the snapshot's statement answers one row");
 		const snapshot = parseSnapshot(row.snapshot, row.lsn);
 		if (streamed.rows.every(({ xid }) => isVisible(BigInt(xid), snapshot))) {
+			cancel.began(row.pid);
 			return snapshot;
 		}
 		await client.query("ROLLBACK");
-		if (performance.now() >= deadline) {
+		if (performance.now() >= deadline || cancel.requested) {
 			throw new SluiceError("SLUICE_SNAPSHOT_FAILED", {
 				sqlState: null,
 				serverMessage: "Commits wait for a synchronous standby: what was streamed of them cannot be read yet",

@@ -52,6 +52,7 @@ test("by GET and by POST, nested or not, it is the same question and the same an
 		}
 	}
 	const asked = {
+		ticket: expect.stringMatching(/^[0-9a-f]{32}$/),
 		handle: H,
 		generation: files.generation,
 		queryableColumns: null,
@@ -151,5 +152,30 @@ test("bodies that nobody takes hold a bounded amount; the next is asked to come 
 	await using _roomy = roomy;
 	for (let round = 0; round < 3; round += 1) {
 		expect((await roomy.get(BY_GET)).status).toBe(200);
+	}
+});
+
+test("a client that leaves takes its query with it; one that stays does not", async () => {
+	const { stand } = await standWithShape();
+	await using _stand = stand;
+	await stand.get(BY_GET);
+	const asked = Promise.withResolvers<string>();
+	const cancelled = Promise.withResolvers<string>();
+	stand.registrar.onSubset = (request) => {
+		asked.resolve(request.ticket);
+		return cancelled.promise.then(() => {
+			throw new SluiceError("SLUICE_SUBSET_ABANDONED");
+		});
+	};
+	stand.registrar.cancelSubset = async (ticket) => cancelled.resolve(ticket);
+	const leaving = new AbortController();
+	const left = stand.send("GET", BY_GET, { signal: leaving.signal });
+	const ticket = await asked.promise;
+	leaving.abort();
+	await expect(left).rejects.toThrow();
+	expect(await cancelled.promise).toBe(ticket);
+	expect(stand.registrar.cancelled).toEqual([]);
+	while (stand.thread.gauges()["existing"] !== 0) {
+		await new Promise((resolve) => setImmediate(resolve));
 	}
 });

@@ -30,6 +30,7 @@ beforeAll(async () => {
 
 function request(change: Partial<SubsetRequest>): SubsetRequest {
 	return {
+		ticket: "ticket",
 		handle: "1-1",
 		generation: 1,
 		queryableColumns: null,
@@ -90,10 +91,11 @@ describe("a subset", () => {
 describe("the queue", () => {
 	it("runs a few at a time, in order, and refuses what does not fit", async () => {
 		const turns = new Turns(2, 1);
+		const never = new AbortController().signal;
 		const gates = [0, 1, 2].map(() => Promise.withResolvers<number>());
 		const begun: number[] = [];
 		const run = (index: number) =>
-			turns.run(() => {
+			turns.run(never, () => {
 				begun.push(index);
 				return gates[index]?.promise ?? Promise.resolve(-1);
 			});
@@ -106,7 +108,44 @@ describe("the queue", () => {
 		gates[0]?.resolve(7);
 		gates[2]?.resolve(8);
 		expect(await Promise.all([calls[0], calls[2]])).toEqual([7, 8]);
-		expect(await turns.run(async () => 9)).toBe(9);
+		expect(await turns.run(never, async () => 9)).toBe(9);
+	});
+
+	it("lets whoever gives up leave, before or while it waits, and the next move up", async () => {
+		const turns = new Turns(1, 2);
+		const gate = Promise.withResolvers<number>();
+		const never = new AbortController().signal;
+		const gone = new AbortController();
+		const first = turns.run(never, () => gate.promise);
+		const abandoned = turns.run(gone.signal, async () => 2);
+		const third = turns.run(never, async () => 3);
+		gone.abort(new SluiceError("SLUICE_SUBSET_ABANDONED"));
+		await expect(abandoned).rejects.toMatchObject({ code: "SLUICE_SUBSET_ABANDONED" });
+		await expect(turns.run(gone.signal, async () => 4)).rejects.toMatchObject({ code: "SLUICE_SUBSET_ABANDONED" });
+		gate.resolve(1);
+		expect(await Promise.all([first, third])).toEqual([1, 3]);
+	});
+
+	it("ends a query by its ticket, and knows no others", async () => {
+		const begun = Promise.withResolvers<void>();
+		const queries = new SubsetQueries({
+			readableShape: async () => ({ definition: DEFINITION, abort: new AbortController() }),
+			caseFolding: async () => "unicode",
+			parser,
+			snapshots: {
+				subset: ({ signal }) =>
+					new Promise((_resolve, reject) => {
+						signal.addEventListener("abort", () => reject(signal.reason));
+						begun.resolve();
+					}),
+			},
+		});
+		const query = queries.query(request({ ticket: "one" }));
+		await begun.promise;
+		await queries.cancel("another");
+		await queries.cancel("one");
+		await expect(query).rejects.toMatchObject({ code: "SLUICE_SUBSET_ABANDONED" });
+		await queries.cancel("one");
 	});
 
 	it("gives nothing of a shape that is removed while its turn comes or its query runs", async () => {

@@ -104,6 +104,12 @@ export class FakeRegistrar implements RegistrarShapeControl {
 	readonly subsets: SubsetRequest[] = [];
 	onSubset: (request: SubsetRequest) => Promise<SubsetResult> = async () => ({ body: sharedText(SUBSET) });
 
+	readonly cancelled: string[] = [];
+
+	async cancelSubset(ticket: string): Promise<void> {
+		this.cancelled.push(ticket);
+	}
+
 	async querySubset(request: SubsetRequest): Promise<SubsetResult> {
 		this.subsets.push(request);
 		return this.onSubset(request);
@@ -198,6 +204,7 @@ export class HttpStand implements AsyncDisposable {
 			generation: files.generation,
 			directory: files.directory,
 			schemaHeader: SCHEMA,
+			schemaVersion: this.table.schemaVersion(slot),
 		});
 		return files;
 	}
