@@ -53,13 +53,13 @@ const same: Cast = (value) => value;
 /** The cast, or null when the language has none. Pass no modifiers for a type without them. */
 export function castOf(from: ValueType, to: ValueType, modifiers: readonly number[] = []): Cast | null {
 	const cast = plainCast(from, to);
-	const fit = modifiers.length === 0 ? null : modifierOf(to, modifiers);
-	if (cast === null || fit === null) {
+	const bounded = modifiers.length === 0 ? null : modifierOf(to, modifiers);
+	if (cast === null || bounded === null) {
 		return cast;
 	}
 	return (value) => {
 		const result = cast(value);
-		return result === null ? null : fit(result);
+		return result === null ? null : bounded(result);
 	};
 }
 

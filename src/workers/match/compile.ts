@@ -4,10 +4,11 @@
  * filter-index.ts; test/pg/where-oracle.pg.test.ts compares it with PostgreSQL.
  */
 
-import { invariant, must, unreachable } from "../../shared/assert.ts";
+import { invariant, unreachable } from "../../shared/assert.ts";
 import { LENGTH_NULL } from "../../shared/tuple.ts";
 import type { CompareOperator, Comparison, WhereNode } from "../../shared/where-tree.ts";
 import { ByteTable, sameBytes } from "./byte-table.ts";
+import { compileValue } from "./compile-value.ts";
 import { endWithoutBlanks, type KeyForm, keyBytes, keyEnd, keyForm, losesBlanks } from "./key-form.ts";
 import { compileLike } from "./like.ts";
 import { bytesGetter, equalityWithAny, type Getter, orderOf, type ValueOrder } from "./operands.ts";
@@ -61,10 +62,19 @@ export function compileWhere(tree: WhereNode, bind: ColumnBinder): Predicate {
 			const otherwise = tree.negated ? TRUE : FALSE;
 			return (tuple) => (inner(tuple) === expected ? whenSame : otherwise);
 		}
+		case "value": {
+			const get = compileValue(tree.operand, bind, compileWhere);
+			return (tuple) => {
+				const value = get(tuple);
+				return value === null ? UNKNOWN : value === 1 ? TRUE : FALSE;
+			};
+		}
+		case "valueIsNull": {
+			const get = compileValue(tree.operand, bind, compileWhere);
+			return (tuple) => ((get(tuple) === null) === tree.negated ? FALSE : TRUE);
+		}
 		case "regex":
 		case "quantified":
-		case "value":
-		case "valueIsNull":
 			throw UNEVALUABLE;
 		default:
 			return unreachable(tree);
@@ -253,7 +263,15 @@ function compileKeyMembership(
 
 function compileLikeNode(tree: Extract<WhereNode, { kind: "like" }>, bind: ColumnBinder): Predicate {
 	const match = compileLike(tree.pattern, tree.folding);
-	const get: Getter<Buffer> = must(bytesGetter(tree.operand, "text", bind), "LIKE of something that is not text");
+	const { operand } = tree;
+	if (operand.kind !== "column" && operand.kind !== "literal") {
+		const value = compileValue(operand, bind, compileWhere);
+		return (tuple) => {
+			const text = value(tuple);
+			return text === null ? UNKNOWN : match(String(text)) ? TRUE : FALSE;
+		};
+	}
+	const get: Getter<Buffer> = bytesGetter(operand, "text", bind);
 	return (tuple) => {
 		const bytes = get(tuple);
 		return bytes === null ? UNKNOWN : match(bytes.toString("utf8")) ? TRUE : FALSE;

@@ -5,8 +5,17 @@
  */
 
 import { unreachable } from "../../shared/assert.ts";
+import type { SqlValue } from "../../shared/sql/value.ts";
 import { LENGTH_NULL, type Tuple } from "../../shared/tuple.ts";
-import type { Comparison, LiteralOperand, Operand, ValueType } from "../../shared/where-tree.ts";
+import {
+	type Comparison,
+	type LiteralOperand,
+	type Operand,
+	typeOfOperand,
+	type ValueType,
+} from "../../shared/where-tree.ts";
+import { comparatorOf } from "./comparators.ts";
+import { compileValue } from "./compile-value.ts";
 import { endWithoutBlanks, losesBlanks } from "./key-form.ts";
 import { type ColumnBinder, type CompileCondition, FALSE, lengthAt, type Predicate, TRUE, UNKNOWN } from "./truth.ts";
 import {
@@ -53,6 +62,10 @@ export function orderOf(
 	bind: ColumnBinder,
 	compile: CompileCondition,
 ): ValueOrder {
+	if (isComputed(comparison, left) || isComputed(comparison, right)) {
+		const { getter, compare } = computedForm(comparison, bind, compile);
+		return makeOrder(getter(left), getter(right), compare);
+	}
 	return withForm(comparison, bind, compile, ({ getter, compare }) => makeOrder(getter(left), getter(right), compare));
 }
 
@@ -64,10 +77,10 @@ export function equalityWithAny(
 	bind: ColumnBinder,
 	compile: CompileCondition,
 ): (tuple: Tuple) => boolean | null {
-	return withForm(comparison, bind, compile, ({ getter, compare }) => {
+	const use = <T>({ getter, compare }: ValueForm<T>) => {
 		const subject = getter(operand);
 		const constants = literals.map(getter);
-		return (tuple) => {
+		return (tuple: Tuple) => {
 			const value = subject(tuple);
 			if (value === null) {
 				return null;
@@ -77,7 +90,38 @@ export function equalityWithAny(
 				return other !== null && compare(value, other) === 0;
 			});
 		};
-	});
+	};
+	return isComputed(comparison, operand)
+		? use(computedForm(comparison, bind, compile))
+		: withForm(comparison, bind, compile, use);
+}
+
+/** Whether a comparison needs values that are computed, not read where they lie. */
+function isComputed(comparison: Comparison, operand: Operand): boolean {
+	switch (operand.kind) {
+		case "column":
+		case "literal":
+		case "condition":
+			return comparison === "interval" || comparison === "jsonb" || comparison === "array";
+		default:
+			return true;
+	}
+}
+
+function computedForm(comparison: Comparison, bind: ColumnBinder, compile: CompileCondition): ValueForm<SqlValue> {
+	return {
+		getter: (operand) => {
+			const get = compileValue(operand, bind, compile);
+			// A date counts as its midnight.
+			return comparison === "timestamp" && typeOfOperand(operand) === "date"
+				? (tuple: Tuple) => {
+						const value = get(tuple);
+						return value === null ? null : timestampOf(Number(value), 0);
+					}
+				: get;
+		},
+		compare: comparatorOf(comparison),
+	};
 }
 
 export function withForm<R>(comparison: Comparison, bind: ColumnBinder, compile: CompileCondition, use: FormUse<R>): R {

@@ -30,7 +30,7 @@ export function arrayItems(
 	if (node.tag === "TypeCast") {
 		const target = castTarget(fields["typeName"], location);
 		if (target.isArray) {
-			const element = { type: target.type, isArray: false } as const;
+			const element = { type: target.type, isArray: false, modifiers: [] } as const;
 			return arrayItems(fields["arg"], location, parameters, check).map((item) =>
 				castExpression(item, element, location, parameters),
 			);

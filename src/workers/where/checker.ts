@@ -8,9 +8,11 @@ import { WHERE_DEPTH_MAX } from "../../shared/limits.ts";
 import type { ColumnInfo } from "../../shared/shape-definition.ts";
 import type { CaseFolding, CompareOperator, WhereNode } from "../../shared/where-tree.ts";
 import { arrayItems } from "./array-items.ts";
+import { type CallInput, call, isCallable } from "./calls.ts";
+import { caseExpression } from "./case-expression.ts";
 import { castExpression } from "./casts.ts";
 import { castTarget, typeOfColumn } from "./column-types.ts";
-import { constant, functionRefusal, signed } from "./constants.ts";
+import { constant } from "./constants.ts";
 import {
 	collationAllows,
 	type Expression,
@@ -20,10 +22,12 @@ import {
 	typedOperand,
 	typeLabel,
 } from "./expression.ts";
+import { functionCall } from "./function-call.ts";
 import { likeNode } from "./like-operator.ts";
 import { compareOperator, comparesEach, equalsAny, NULL_CONDITION, unifyItems } from "./lists.ts";
 import { pairExpressions } from "./pairing.ts";
 import { shown, shownName, WhereRefusal } from "./refusal.ts";
+import { coalesce, extreme, nullIf } from "./special-forms.ts";
 import { listField, openNode, type SyntaxNode, stringsOf, textField } from "./syntax-node.ts";
 
 export interface CheckInput {
@@ -87,14 +91,39 @@ class Checker {
 			case "A_Expr":
 				return this.#operator(node);
 			case "FuncCall":
-				throw functionRefusal(node);
+				return functionCall(node, this.#check, this.#calls);
+			case "CaseExpr":
+				return caseExpression(
+					node,
+					{
+						expression: this.#check,
+						condition: (expression) => this.#asCondition(expression),
+						equal: (left, right) => this.#compare(left, "=", right, location),
+					},
+					this.#calls,
+				);
+			case "CoalesceExpr":
+				return coalesce(this.#list(node), location, this.#calls);
+			case "MinMaxExpr":
+				return extreme(textField(fields, "op") !== "IS_LEAST", this.#list(node), location, this.#calls);
 			case "SubLink":
 				throw new WhereRefusal("subqueries are not supported yet", location);
 			case "A_ArrayExpr":
 				throw new WhereRefusal("arrays are only supported on the right side of ANY and ALL", location);
+			case "CaseWhen":
 			case "List":
-				throw new WhereRefusal("List is not supported in this context", location);
+				throw new WhereRefusal(`${node.tag} is not supported in this context`, location);
 		}
+	}
+
+	readonly #check = (value: unknown, location: number | null): Expression => this.#expression(value, location);
+
+	get #calls(): CallInput {
+		return { caseFolding: this.#input.caseFolding, parameters: this.#parameters };
+	}
+
+	#list(node: SyntaxNode): readonly Expression[] {
+		return listField(node.fields, "args").map((value) => this.#expression(value, node.location));
 	}
 
 	#column(node: SyntaxNode): Expression {
@@ -152,10 +181,18 @@ class Checker {
 					return constantCondition(expression.literal?.text ?? null);
 				}
 				throw new WhereRefusal(`constant of type ${expression.type} is not castable to bool`, expression.location);
+			case "value":
+				if (expression.type === "bool") {
+					return { kind: "value", operand: expression.operand };
+				}
+				throw new WhereRefusal(`expression of type ${expression.type} is not castable to bool`, expression.location);
 			case "column": {
 				const { type } = typedOperand(expression);
 				if (type === "bool") {
-					return { kind: "boolean", column: expression.column.name };
+					const { operand } = expression;
+					return operand !== null && operand.type !== "bool"
+						? { kind: "value", operand }
+						: { kind: "boolean", column: expression.column.name };
 				}
 				const name = shownName(expression.column.name);
 				throw new WhereRefusal(
@@ -184,6 +221,8 @@ class Checker {
 			}
 			case "literal":
 				return { kind: "constant", value: (expression.literal === null) !== negated };
+			case "value":
+				return { kind: "valueIsNull", operand: expression.operand, negated };
 			case "condition":
 				return { kind: "booleanTest", test: "unknown", negated, node: expression.node };
 		}
@@ -217,6 +256,11 @@ class Checker {
 			case "AEXPR_OP":
 				if (isPlain || (names.length === 2 && names[0] === "pg_catalog")) {
 					return this.#plainOperator(node, name);
+				}
+				break;
+			case "AEXPR_NULLIF":
+				if (isPlain && name === "=") {
+					return this.#nullIf(node);
 				}
 				break;
 			case "AEXPR_DISTINCT":
@@ -259,15 +303,27 @@ class Checker {
 	#plainOperator(node: SyntaxNode, name: string): Expression {
 		const { fields, location } = node;
 		if (fields["lexpr"] === undefined) {
-			return signed(name, this.#expression(fields["rexpr"], location), location);
+			if (!isCallable("prefix", name, 1)) {
+				throw new WhereRefusal(`unknown unary operator ${JSON.stringify(shown(name))}`, location);
+			}
+			return call("prefix", name, [this.#expression(fields["rexpr"], location)], location, this.#calls);
 		}
 		const operator = compareOperator(name);
-		if (operator === null) {
+		if (operator === null && !isCallable("binary", name, 2)) {
 			throw new WhereRefusal(`unknown binary operator ${JSON.stringify(shown(name))}`, location);
 		}
 		const left = this.#expression(fields["lexpr"], location);
 		const right = this.#expression(fields["rexpr"], location);
-		return condition(this.#compare(left, operator, right, location), location);
+		return operator === null
+			? call("binary", name, [left, right], location, this.#calls)
+			: condition(this.#compare(left, operator, right, location), location);
+	}
+
+	#nullIf(node: SyntaxNode): Expression {
+		const { location } = node;
+		const left = this.#expression(node.fields["lexpr"], location);
+		const right = this.#expression(node.fields["rexpr"], location);
+		return nullIf(left, right, location, this.#calls, (first, second) => this.#compare(first, "=", second, location));
 	}
 
 	#compare(left: Expression, operator: CompareOperator, right: Expression, location: number | null): WhereNode {
@@ -317,7 +373,10 @@ class Checker {
 	#like(node: SyntaxNode, name: string): WhereNode {
 		const left = this.#expression(node.fields["lexpr"], node.location);
 		const right = this.#expression(node.fields["rexpr"], node.location);
-		return this.#likePair(left, right, name, node.location);
+		const isPattern = right.form === "untyped" || right.form === "literal";
+		return isPattern
+			? this.#likePair(left, right, name, node.location)
+			: this.#asCondition(call("binary", name, [left, right], node.location, this.#calls));
 	}
 
 	#likePair(left: Expression, right: Expression, name: string, location: number | null): WhereNode {

@@ -5,9 +5,10 @@
  */
 
 import type { ColumnInfo } from "../../shared/shape-definition.ts";
+import { modifierRules } from "../../shared/sql/casts.ts";
 import type { ScalarType, ValueType } from "../../shared/where-tree.ts";
 import { WhereRefusal } from "./refusal.ts";
-import { isRecord, listField, numberField, stringsOf } from "./syntax-node.ts";
+import { isRecord, listField, numberField, openNode, stringsOf } from "./syntax-node.ts";
 
 /** pg_type oids of the built-in types: an oid cannot be shadowed by a user's type of the same name. */
 const TYPE_BY_OID: ReadonlyMap<number, ScalarType> = new Map([
@@ -25,6 +26,7 @@ const TYPE_BY_OID: ReadonlyMap<number, ScalarType> = new Map([
 	[1083, "time"],
 	[1114, "timestamp"],
 	[1184, "timestamptz"],
+	[1186, "interval"],
 	[1700, "numeric"],
 	[2950, "uuid"],
 ]);
@@ -45,6 +47,11 @@ export function typeOfColumn(column: ColumnInfo): ScalarType | null {
 	return TYPE_BY_OID.get(column.typeOid) ?? null;
 }
 
+/** The built-in type of a name, as a function of that name would cast to. */
+export function builtInType(name: string): ScalarType | undefined {
+	return TYPE_BY_NAME.get(name);
+}
+
 export function isScalar(type: ValueType): type is ScalarType {
 	return !type.endsWith("[]");
 }
@@ -62,6 +69,8 @@ export function columnTypeName(column: ColumnInfo): string {
 export interface CastTarget {
 	readonly type: ScalarType;
 	readonly isArray: boolean;
+	/** Of varchar(n), char(n), numeric(p, s), timestamp(p); empty when none are written. */
+	readonly modifiers: readonly number[];
 }
 
 const TYPE_NAME_FIELDS = ["names", "typemod", "typmods", "arrayBounds", "location"];
@@ -81,12 +90,38 @@ export function castTarget(typeName: unknown, location: number | null): CastTarg
 	if (type === undefined || odd) {
 		throw new WhereRefusal(`unsupported type ${plain.length === 1 ? plain[0] : written}`, at);
 	}
-	if (listField(typeName, "typmods").length > 0) {
-		throw new WhereRefusal(`type modifiers are not supported in casts to ${type}`, at);
-	}
+	const modifiers = modifiersOf(listField(typeName, "typmods"), type, at);
 	const bounds = listField(typeName, "arrayBounds");
 	if (bounds.length > 1) {
 		throw new WhereRefusal(`arrays of more than one dimension are not supported in casts to ${type}`, at);
 	}
-	return { type, isArray: bounds.length === 1 };
+	if (bounds.length === 1 && modifiers.length > 0) {
+		throw new WhereRefusal(`type modifiers are not supported in casts to ${type}[]`, at);
+	}
+	return { type, isArray: bounds.length === 1, modifiers };
+}
+
+function modifiersOf(written: readonly unknown[], type: ScalarType, location: number | null): readonly number[] {
+	if (written.length === 0) {
+		return [];
+	}
+	const rules = modifierRules(type);
+	const modifiers = written.map((value) => {
+		const { fields, tag } = openNode(value, location);
+		const constant = tag === "A_Const" && isRecord(fields["ival"]) ? fields["ival"] : null;
+		const number = constant === null ? undefined : (constant["ival"] ?? 0);
+		return typeof number === "number" ? number : Number.NaN;
+	});
+	// numeric(p) is numeric(p, 0).
+	const complete = type === "numeric" && modifiers.length === 1 ? [...modifiers, 0] : modifiers;
+	const isValid =
+		complete.length === rules.length &&
+		rules.every(([low, high], index) => {
+			const modifier = complete[index] ?? Number.NaN;
+			return modifier >= low && modifier <= high;
+		});
+	if (!isValid) {
+		throw new WhereRefusal(`these type modifiers are not supported in casts to ${type}`, location);
+	}
+	return complete;
 }

@@ -6,8 +6,11 @@
  * are folded with the collation that `folding` stands for, enum labels are compared as text.
  */
 
-import { unreachable } from "../../shared/assert.ts";
+import { must, unreachable } from "../../shared/assert.ts";
+import type { FunctionName } from "../../shared/where-functions.ts";
 import type {
+	CallOperand,
+	CaseFolding,
 	ColumnOperand,
 	Comparison,
 	LiteralOperand,
@@ -15,6 +18,7 @@ import type {
 	ValueType,
 	WhereNode,
 } from "../../shared/where-tree.ts";
+import { writtenSignature } from "./signatures.ts";
 
 const COLLATE_BYTES = 'COLLATE pg_catalog."C"';
 const COLLATE_DATABASE = 'COLLATE pg_catalog."default"';
@@ -40,14 +44,16 @@ export function deparse(tree: WhereNode): string {
 			return pair(tree.left, `IS ${tree.negated ? "NOT " : ""}DISTINCT FROM`, tree.right, tree.comparison, false);
 		case "in": {
 			const values = tree.values.map((text) => typedLiteral(text, tree.type));
-			return `${operandSql(tree.operand)} IN (${(tree.hasNull ? [...values, "NULL"] : values).join(", ")})`;
+			const isText = tree.comparison === "text" || tree.comparison === "bpchar";
+			const collate = isText && isComputed(tree.operand) ? ` ${COLLATE_BYTES}` : "";
+			return `${operandSql(tree.operand)}${collate} IN (${(tree.hasNull ? [...values, "NULL"] : values).join(", ")})`;
 		}
 		case "like": {
 			const pattern = typedLiteral(tree.pattern, "text");
 			if (tree.folding === null) {
-				return `${operandSql(tree.operand)} LIKE ${pattern}`;
+				return `${operandSql(tree.operand)}${isComputed(tree.operand) ? ` ${COLLATE_BYTES}` : ""} LIKE ${pattern}`;
 			}
-			const collate = tree.folding === "unicode" ? COLLATE_DATABASE : COLLATE_BYTES;
+			const collate = collationOf(tree.folding);
 			return `${operandSql(tree.operand)} ${collate} ILIKE ${pattern}`;
 		}
 		case "isNull":
@@ -56,14 +62,21 @@ export function deparse(tree: WhereNode): string {
 			const inner = tree.node.kind === "boolean" ? deparse(tree.node) : paren(tree.node);
 			return `${inner} IS ${tree.negated ? "NOT " : ""}${tree.test.toUpperCase()}`;
 		}
+		case "value":
+			return operandSql(tree.operand);
+		case "valueIsNull":
+			return `${operandSql(tree.operand)} IS ${tree.negated ? "NOT " : ""}NULL`;
 		case "regex":
 		case "quantified":
-		case "value":
-		case "valueIsNull":
-			throw new Error(tree.kind);
+			return must<string>(null, "a kind of condition that is not made");
 		default:
 			return unreachable(tree);
 	}
+}
+
+/** The collation under which PostgreSQL folds letters so. */
+function collationOf(folding: CaseFolding): string {
+	return folding === "unicode" ? COLLATE_DATABASE : COLLATE_BYTES;
 }
 
 function paren(node: WhereNode): string {
@@ -77,8 +90,17 @@ function isOrdering(operator: string): boolean {
 /** Two columns may have two collations, which PostgreSQL refuses even for equality: then the bytes decide too. */
 function pair(left: Operand, operator: string, right: Operand, comparison: Comparison, ordering: boolean): string {
 	const isText = comparison === "text" || comparison === "bpchar";
-	const collate = isText && (ordering || (left.kind === "column" && right.kind === "column"));
+	const collate = isText && (ordering || mayConflict(left, right));
 	return `${operandSql(left)}${collate ? ` ${COLLATE_BYTES}` : ""} ${operator} ${operandSql(right)}`;
+}
+
+/** Two columns, or a computed text, which may be made of two. */
+function mayConflict(left: Operand, right: Operand): boolean {
+	return (left.kind === "column" && right.kind === "column") || isComputed(left) || isComputed(right);
+}
+
+function isComputed(operand: Operand): boolean {
+	return operand.kind !== "column" && operand.kind !== "literal";
 }
 
 function operandSql(operand: Operand): string {
@@ -89,8 +111,56 @@ function operandSql(operand: Operand): string {
 			return literalSql(operand);
 		case "condition":
 			return paren(operand.node);
+		case "null":
+			return `NULL::${operand.type}`;
+		case "call":
+			return callSql(operand);
+		case "cast": {
+			const modifiers = operand.modifiers.length === 0 ? "" : `(${operand.modifiers.join(", ")})`;
+			return `${operandSql(operand.operand)}::${operand.type}${modifiers}`;
+		}
+		case "coalesce":
+			return `COALESCE(${operand.arguments.map(operandSql).join(", ")})`;
+		case "extreme": {
+			const collate = operand.comparison === "text" || operand.comparison === "bpchar" ? ` ${COLLATE_BYTES}` : "";
+			const sides = operand.arguments.map((argument) => operandSql(argument) + collate);
+			return `${operand.greatest ? "GREATEST" : "LEAST"}(${sides.join(", ")})`;
+		}
+		case "case": {
+			const branches = operand.branches.map(({ when, result }) => `WHEN ${deparse(when)} THEN ${operandSql(result)}`);
+			return `CASE ${branches.join(" ")} ELSE ${operandSql(operand.otherwise)} END`;
+		}
+		case "array":
+		case "subscript":
+			return must<string>(null, "a kind of value that is not made");
 		default:
-			throw new Error(operand.kind);
+			return unreachable(operand);
+	}
+}
+
+/** Functions that look at a collation, whose result does not depend on which one it is. */
+const BYTEWISE: readonly FunctionName[] = [
+	"text_like",
+	"text_not_like",
+	"text_position",
+	"text_replace",
+	"text_split_part",
+	"text_starts_with",
+];
+
+function callSql(call: CallOperand): string {
+	const signature = must(writtenSignature(call.function), "a function without a signature");
+	const [first = "", ...others] = call.arguments.map(operandSql);
+	const folded = call.folding === undefined ? null : collationOf(call.folding);
+	const collate = folded ?? (BYTEWISE.includes(call.function) ? COLLATE_BYTES : null);
+	const sides = [collate === null ? first : `${first} ${collate}`, ...others];
+	switch (signature.form) {
+		case "binary":
+			return `(${sides.join(` ${signature.name} `)})`;
+		case "prefix":
+			return `(${signature.name} ${sides.join(" ")})`;
+		case "function":
+			return `pg_catalog.${quoteIdentifier(signature.name)}(${sides.join(", ")})`;
 	}
 }
 

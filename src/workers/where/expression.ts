@@ -4,11 +4,17 @@
  * checker.ts, pairing.ts and casts.ts.
  */
 
-import { invariant } from "../../shared/assert.ts";
 import { PARAMS_BYTES_MAX, WHERE_ELEMENTS_MAX } from "../../shared/limits.ts";
 import type { ColumnInfo } from "../../shared/shape-definition.ts";
-import type { ColumnOperand, Operand, ScalarLiteral, ScalarType, WhereNode } from "../../shared/where-tree.ts";
-import { columnTypeName, hasCollation, isScalar } from "./column-types.ts";
+import type {
+	ColumnOperand,
+	LiteralOperand,
+	Operand,
+	ScalarType,
+	ValueType,
+	WhereNode,
+} from "../../shared/where-tree.ts";
+import { columnTypeName, hasCollation } from "./column-types.ts";
 import { literalFromText } from "./literal.ts";
 import { shown, shownName, WhereRefusal } from "./refusal.ts";
 
@@ -32,8 +38,16 @@ export interface UntypedExpression {
 /** A constant of a type; `literal` null is NULL of that type. */
 export interface LiteralExpression {
 	readonly form: "literal";
-	readonly type: ScalarType;
-	readonly literal: ScalarLiteral | null;
+	readonly type: ValueType;
+	readonly literal: LiteralOperand | null;
+	readonly location: number | null;
+}
+
+/** A value that has to be computed for each row; of any type, bool too. */
+export interface ValueExpression {
+	readonly form: "value";
+	readonly type: ValueType;
+	readonly operand: Operand;
 	readonly location: number | null;
 }
 
@@ -43,24 +57,27 @@ export interface ConditionExpression {
 	readonly location: number | null;
 }
 
-export type Expression = ColumnExpression | UntypedExpression | LiteralExpression | ConditionExpression;
+export type Expression =
+	| ColumnExpression
+	| UntypedExpression
+	| LiteralExpression
+	| ValueExpression
+	| ConditionExpression;
 
 /** An expression whose type is settled and whose value can be evaluated. NULL has no operand. */
 export interface TypedOperand {
-	readonly type: ScalarType;
+	readonly type: ValueType;
 	readonly operand: Operand | null;
 }
 
 /** The type of an operand after its casts. */
-export function operandType(operand: ColumnOperand): ScalarType {
-	const type = operand.casts.at(-1) ?? operand.type;
-	invariant(isScalar(type), "an array column without an operand of its own");
-	return type;
+export function operandType(operand: ColumnOperand): ValueType {
+	return operand.casts.at(-1) ?? operand.type;
 }
 
 /** Types of the parameters met so far, and what constants have been spent on. */
 export class ParameterTypes {
-	readonly #types = new Map<number, ScalarType>();
+	readonly #types = new Map<number, ValueType>();
 	#characters = 0;
 	#elements = 0;
 
@@ -84,7 +101,7 @@ export class ParameterTypes {
 	}
 
 	/** @throws WhereRefusal when the parameter already has another type */
-	settle(parameter: number, type: ScalarType, location: number | null): void {
+	settle(parameter: number, type: ValueType, location: number | null): void {
 		const known = this.#types.get(parameter);
 		if (known !== undefined && known !== type) {
 			throw new WhereRefusal(`type conflict for $${parameter}: ${known} and ${type}`, location);
@@ -103,6 +120,8 @@ export function typedOperand(expression: Exclude<Expression, UntypedExpression>)
 			return { type: operandType(expression.operand), operand: expression.operand };
 		case "literal":
 			return { type: expression.type, operand: expression.literal };
+		case "value":
+			return { type: expression.type, operand: expression.operand };
 		case "condition":
 			return { type: "bool", operand: { kind: "condition", node: expression.node } };
 	}
@@ -138,6 +157,7 @@ export function typeLabel(expression: Expression): string {
 		case "untyped":
 			return "unknown";
 		case "literal":
+		case "value":
 			return expression.type;
 		case "condition":
 			return "bool";

@@ -5,6 +5,7 @@
 
 import { LIKE_PATTERN_CHARACTERS_MAX } from "../../shared/limits.ts";
 import type { CaseFolding, WhereNode } from "../../shared/where-tree.ts";
+import { isOfName } from "./calls.ts";
 import { type Expression, type ParameterTypes, settleUntyped, typedOperand } from "./expression.ts";
 import { NULL_CONDITION } from "./lists.ts";
 import { castLiteral } from "./literal.ts";
@@ -48,7 +49,7 @@ export function likeNode(
 		throw new WhereRefusal("LIKE pattern must not end with escape character", pattern.location ?? location);
 	}
 	// Columns of type name have the collation "C" whatever the database's, also after a cast.
-	const isName = left.operand.kind === "column" && left.operand.type === "name";
+	const isName = isOfName(left.operand);
 	return {
 		kind: "like",
 		operand: left.operand,

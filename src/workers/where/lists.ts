@@ -4,8 +4,9 @@
  */
 
 import type { CompareOperator, LiteralOperand, Operand, WhereNode } from "../../shared/where-tree.ts";
+import { convertedSide } from "./conversion.ts";
 import { type Expression, type LiteralExpression, type ParameterTypes, typedOperand } from "./expression.ts";
-import { convertOperand, isScalarLiteral, isText, numberRank, pairExpressions } from "./pairing.ts";
+import { isText, numberRank, pairExpressions } from "./pairing.ts";
 import { WhereRefusal } from "./refusal.ts";
 
 export const NULL_CONDITION: WhereNode = { kind: "constant", value: null };
@@ -142,12 +143,8 @@ function unifyNumbers(
 		if (item.form !== "literal" || item.type === target) {
 			return item;
 		}
-		const literal = convertOperand(item.literal, target, item.location);
-		return {
-			...item,
-			type: target,
-			literal: literal?.kind === "literal" && isScalarLiteral(literal) ? literal : null,
-		};
+		const literal = convertedSide({ type: item.type, operand: item.literal }, target, item.location);
+		return { ...item, type: target, literal: literal?.kind === "literal" ? literal : null };
 	});
 }
 

@@ -21,13 +21,13 @@ interface Level {
 	chain: number;
 	/** BETWEENs whose AND is still to come. */
 	betweens: number;
+	readonly isCase: boolean;
 }
 
 const COMMENTS = new Set(["SQL_COMMENT", "C_COMMENT"]);
 
-/** Words that begin what this language does not have; inside them AND or a comma would not end a chain. */
+/** Words that begin what this language does not have. */
 const REFUSED_WORDS: Readonly<Record<string, string>> = {
-	case: "CaseExpr is not supported in this context",
 	select: "subqueries are not supported yet",
 	values: "subqueries are not supported yet",
 	table: "subqueries are not supported yet",
@@ -44,7 +44,7 @@ const WITHOUT_LOCATION = "malformed query ending with SQL clauses";
  * @throws WhereRefusal
  */
 export function checkTokens(tokens: readonly Token[], skipped: number): void {
-	const levels: Level[] = [{ chain: 0, betweens: 0 }];
+	const levels: Level[] = [{ chain: 0, betweens: 0, isCase: false }];
 	let depth = 0;
 	for (let index = skipped; index < tokens.length; index += 1) {
 		const token = tokens[index];
@@ -61,7 +61,9 @@ export function checkTokens(tokens: readonly Token[], skipped: number): void {
 		if (refused !== undefined) {
 			throw new WhereRefusal(refused, refused === WITHOUT_LOCATION ? null : token.start);
 		}
-		if (word === "or" || word === "," || (word === "and" && level.betweens === 0)) {
+		const keyword = token.keywordName === "NO_KEYWORD" ? "" : word;
+		const endsBranch = level.isCase && (keyword === "when" || keyword === "then" || keyword === "else");
+		if (endsBranch || word === "or" || word === "," || (word === "and" && level.betweens === 0)) {
 			depth -= level.chain;
 			level.chain = 0;
 			level.betweens = 0;
@@ -72,8 +74,8 @@ export function checkTokens(tokens: readonly Token[], skipped: number): void {
 		} else if (word === "between") {
 			level.betweens += 1;
 		}
-		if (word === ")" || word === "]") {
-			if (levels.length > 1) {
+		if (word === ")" || word === "]" || keyword === "end") {
+			if (levels.length > 1 && level.isCase === (keyword === "end")) {
 				depth -= level.chain;
 				levels.pop();
 			}
@@ -84,8 +86,8 @@ export function checkTokens(tokens: readonly Token[], skipped: number): void {
 		if (depth > WHERE_DEPTH_MAX) {
 			throw new WhereRefusal(`the expression is nested too deeply (the limit is ${WHERE_DEPTH_MAX})`, token.start);
 		}
-		if (word === "(" || word === "[") {
-			levels.push({ chain: 0, betweens: 0 });
+		if (word === "(" || word === "[" || keyword === "case") {
+			levels.push({ chain: 0, betweens: 0, isCase: keyword === "case" });
 		}
 	}
 }

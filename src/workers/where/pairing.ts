@@ -12,10 +12,11 @@ import type {
 	Operand,
 	ScalarLiteral,
 	ScalarType,
+	ValueType,
 } from "../../shared/where-tree.ts";
 import { isScalar } from "./column-types.ts";
+import { convertedSide } from "./conversion.ts";
 import { type Expression, type ParameterTypes, settleUntyped, type TypedOperand, typedOperand } from "./expression.ts";
-import { castLiteral } from "./literal.ts";
 import { WhereRefusal } from "./refusal.ts";
 
 export interface Pair {
@@ -25,7 +26,7 @@ export interface Pair {
 	readonly right: Operand | null;
 }
 
-const NUMBER_RANK: ReadonlyMap<ScalarType, number> = new Map([
+const NUMBER_RANK: ReadonlyMap<ValueType, number> = new Map([
 	["int2", 0],
 	["int4", 1],
 	["int8", 2],
@@ -35,17 +36,18 @@ const NUMBER_RANK: ReadonlyMap<ScalarType, number> = new Map([
 ]);
 const NUMERIC_RANK = 3;
 
-export function numberRank(type: ScalarType): number | undefined {
+export function numberRank(type: ValueType): number | undefined {
 	return NUMBER_RANK.get(type);
 }
 
-const SAME_TYPE_COMPARISON: ReadonlyMap<ScalarType, Comparison> = new Map([
+const SAME_TYPE_COMPARISON: ReadonlyMap<ValueType, Comparison> = new Map([
 	["bool", "boolean"],
 	["uuid", "uuid"],
 	["date", "date"],
 	["time", "time"],
 	["timestamp", "timestamp"],
 	["timestamptz", "timestamptz"],
+	["interval", "interval"],
 ]);
 
 /**
@@ -107,7 +109,7 @@ function comparable(expression: Exclude<Expression, { form: "untyped" }>, isEqua
 
 function untypedTarget(other: TypedOperand): ScalarType {
 	// varchar has no operators of its own: PostgreSQL compares it as text.
-	return other.type === "varchar" ? "text" : other.type;
+	return other.type === "varchar" || !isScalar(other.type) ? "text" : other.type;
 }
 
 export function withCast(operand: ColumnOperand, type: ScalarType): ColumnOperand {
@@ -136,7 +138,7 @@ export function pairTyped(left: TypedOperand, right: TypedOperand, location: num
 	if (same !== undefined) {
 		return { comparison: same, left: left.operand, right: right.operand };
 	}
-	const types = new Set([left.type, right.type]);
+	const types = new Set<ValueType>([left.type, right.type]);
 	if (types.has("date") && types.has("timestamp")) {
 		return { comparison: "timestamp", left: left.operand, right: right.operand };
 	}
@@ -150,7 +152,7 @@ function withoutScaleOf(operand: Operand | null): Operand | null {
 		: operand;
 }
 
-export function isText(type: ScalarType): boolean {
+export function isText(type: ValueType): boolean {
 	return type === "text" || type === "varchar" || type === "bpchar" || type === "name";
 }
 
@@ -167,44 +169,15 @@ function pairTexts(left: TypedOperand, right: TypedOperand, location: number | n
 	const convert = (side: TypedOperand): Operand | null =>
 		side.type === target || (target === "text" && side.type !== "bpchar")
 			? side.operand
-			: convertOperand(side.operand, target, location);
+			: convertedSide(side, target, location);
 	return { comparison: target, left: convert(left), right: convert(right) };
 }
 
+/** Numbers of other types become float8, as PostgreSQL's operators between floats and them do. */
 function asFloat(side: TypedOperand, location: number | null): Operand | null {
-	if (side.type === "float4" || side.type === "float8") {
-		return side.operand;
-	}
-	if (side.operand?.kind === "column") {
-		if (side.type === "numeric") {
-			throw new WhereRefusal(
-				"a numeric column cannot be compared with a floating-point value: the conversion may fail or round",
-				location,
-			);
-		}
-		return side.operand;
-	}
-	return convertOperand(side.operand, "float8", location);
+	return side.type === "float4" || side.type === "float8" ? side.operand : convertedSide(side, "float8", location);
 }
 
 export function isScalarLiteral(literal: LiteralOperand): literal is ScalarLiteral {
 	return isScalar(literal.type);
-}
-
-/** An implicit conversion that PostgreSQL would add, for a constant or a column of a type where it cannot fail. */
-export function convertOperand(operand: Operand | null, type: ScalarType, location: number | null): Operand | null {
-	if (operand === null) {
-		return null;
-	}
-	if (operand.kind === "column") {
-		return withCast(operand, type);
-	}
-	if (operand.kind !== "literal" || !isScalarLiteral(operand)) {
-		throw new WhereRefusal("Could not select an operator overload", location);
-	}
-	const converted = castLiteral(operand, type);
-	if (typeof converted === "string") {
-		throw new WhereRefusal(`could not cast value ${operand.text} from ${operand.type} to ${type}`, location);
-	}
-	return converted;
 }

@@ -5,7 +5,7 @@
  */
 
 import { WHERE_TREE_CHARACTERS_MAX } from "../../shared/limits.ts";
-import type { Operand, WhereNode } from "../../shared/where-tree.ts";
+import { isOperand, type Operand, partsOfNode, partsOfOperand, type WhereNode } from "../../shared/where-tree.ts";
 import { WhereRefusal } from "./refusal.ts";
 
 /** About what keywords, quotes and casts of one node take. */
@@ -20,45 +20,21 @@ export function checkTreeSize(tree: WhereNode): void {
 			throw new WhereRefusal(`the condition is too large (the limit is ${WHERE_TREE_CHARACTERS_MAX} characters)`, null);
 		}
 	};
-	const operand = (value: Operand): void => {
-		if (value.kind === "condition") {
-			visit(value.node);
-		} else {
-			spend(value.kind === "column" ? value.name.length : value.kind === "literal" ? value.text.length : 0);
-		}
-	};
-	const visit = (node: WhereNode): void => {
+	const visit = (part: Operand | WhereNode): void => {
 		spend(0);
-		switch (node.kind) {
-			case "and":
-			case "or":
-				for (const child of node.nodes) {
-					visit(child);
-				}
-				return;
-			case "not":
-			case "booleanTest":
-				visit(node.node);
-				return;
-			case "compare":
-			case "distinct":
-				operand(node.left);
-				operand(node.right);
-				return;
-			case "in":
-				operand(node.operand);
-				for (const value of node.values) {
-					spend(value.length);
-				}
-				return;
-			case "like":
-				operand(node.operand);
-				spend(node.pattern.length);
-				return;
-			case "constant":
-			case "boolean":
-			case "isNull":
-				return;
+		if (part.kind === "column") {
+			spend(part.name.length);
+		} else if (part.kind === "literal") {
+			spend(part.text.length);
+		} else if (part.kind === "like" || part.kind === "regex") {
+			spend(part.pattern.length);
+		} else if (part.kind === "in") {
+			for (const value of part.values) {
+				spend(value.length);
+			}
+		}
+		for (const child of isOperand(part) ? partsOfOperand(part) : partsOfNode(part)) {
+			visit(child);
 		}
 	};
 	visit(tree);
