@@ -19,6 +19,7 @@ const SERVER_MESSAGE_BYTES_MAX = 0x3fff_ffff;
 
 const TYPE_ERROR = 0x45;
 const TYPE_NOTICE = 0x4e;
+const TYPE_COPY_DATA = 0x64;
 
 /** The least declared length of each message that may come after START_REPLICATION; 0 = none such may come. */
 const LEAST_LENGTH_BY_TYPE = new Uint8Array(256);
@@ -30,12 +31,18 @@ LEAST_LENGTH_BY_TYPE[0x53 /* S ParameterStatus */] = 6;
 LEAST_LENGTH_BY_TYPE[0x57 /* W CopyBothResponse */] = 7;
 LEAST_LENGTH_BY_TYPE[0x5a /* Z ReadyForQuery */] = 5;
 LEAST_LENGTH_BY_TYPE[0x63 /* c CopyDone */] = 4;
-LEAST_LENGTH_BY_TYPE[0x64 /* d CopyData */] = 5;
+LEAST_LENGTH_BY_TYPE[TYPE_COPY_DATA] = 5;
 
 const XLOG_DATA = 0x77;
 const KEEPALIVE = 0x6b;
 /** Tag, dataStart, walEnd, sendTime. */
 const XLOG_DATA_HEADER_BYTES = 25;
+/** What is kept of a message beyond the limit: its header, XLogData's, and of the content the tag and the relation. */
+const OVERSIZE_HEAD_BYTES = HEADER_BYTES + XLOG_DATA_HEADER_BYTES + 5;
+const TAG_INSERT = 0x49;
+const TAG_UPDATE = 0x55;
+const TAG_DELETE = 0x44;
+const TAG_MESSAGE = 0x4d;
 /** Tag, walEnd, sendTime, replyRequested. */
 const KEEPALIVE_BYTES = 18;
 
@@ -46,6 +53,8 @@ const CARRY_KEPT_BYTES_MAX = 1024 * 1024;
 export interface FrameSink {
 	/** The payload of an XLogData message: one pgoutput message. */
 	xlogData(message: Buffer): void;
+	/** In the place of a row change beyond FRAME_BYTES_MAX, whose bytes are dropped as they come. */
+	oversizeChange(relationOid: number, declaredBytes: number): void;
 	keepalive(walEnd: bigint, replyRequested: boolean): void;
 	copyBothStarted(): void;
 	serverError(report: ServerReport): void;
@@ -60,6 +69,8 @@ export class FrameReader {
 	/** The beginning of a message whose rest has not arrived. */
 	#carry = Buffer.alloc(0);
 	#carried = 0;
+	/** Bytes of an oversize message that are still to be dropped. */
+	#dropping = 0;
 	#failure: SluiceError | null = null;
 	/** A delivered message was malformed: what the parser still hands over of this read is not trusted. */
 	#refused = false;
@@ -79,13 +90,28 @@ export class FrameReader {
 	 */
 	feed(chunk: Buffer): SluiceError | null {
 		let start = 0;
-		while (this.#failure === null && this.#carried > 0 && start < chunk.length) {
-			start += this.#fillCarry(chunk, start);
+		while (this.#failure === null && start < chunk.length) {
+			if (this.#dropping > 0) {
+				const dropped = Math.min(this.#dropping, chunk.length - start);
+				this.#dropping -= dropped;
+				start += dropped;
+			} else if (this.#carried > 0) {
+				start += this.#fillCarry(chunk, start);
+			} else {
+				start += this.#takeFrames(chunk, start);
+			}
 		}
+		return this.#failure;
+	}
+
+	/** Parses the whole messages at `start` and carries what is left, or up to an oversize one; answers what it took. */
+	#takeFrames(chunk: Buffer, start: number): number {
 		let end = start;
+		let oversize = false;
 		while (this.#failure === null && end + HEADER_BYTES <= chunk.length) {
 			const bytes = this.#frameBytes(chunk, end);
-			if (bytes === 0 || end + bytes > chunk.length || !this.#bodyIsWhole(chunk, end, bytes)) {
+			oversize = bytes > FRAME_BYTES_MAX + 1;
+			if (oversize || bytes === 0 || end + bytes > chunk.length || !this.#bodyIsWhole(chunk, end, bytes)) {
 				break;
 			}
 			end += bytes;
@@ -98,16 +124,19 @@ export class FrameReader {
 			this.#failure ??= later;
 		}
 		if (this.#failure === null && end < chunk.length) {
-			this.#reserve(chunk.length - end);
-			chunk.copy(this.#carry, 0, end);
-			this.#carried = chunk.length - end;
+			const carried = Math.min(chunk.length - end, oversize ? HEADER_BYTES : chunk.length);
+			this.#reserve(carried);
+			chunk.copy(this.#carry, 0, end, end + carried);
+			this.#carried = carried;
+			end += carried;
 		}
-		return this.#failure;
+		return end - start;
 	}
 
 	/** Takes what the carried message lacks, first its header; parses it when it is whole. */
 	#fillCarry(chunk: Buffer, start: number): number {
-		const known = this.#carried >= HEADER_BYTES ? this.#frameBytes(this.#carry, 0) : HEADER_BYTES;
+		const declared = this.#carried >= HEADER_BYTES ? this.#frameBytes(this.#carry, 0) : HEADER_BYTES;
+		const known = declared > FRAME_BYTES_MAX + 1 ? OVERSIZE_HEAD_BYTES : declared;
 		const taken = Math.min(known - this.#carried, chunk.length - start);
 		this.#reserve(this.#carried + taken);
 		chunk.copy(this.#carry, this.#carried, start, start + taken);
@@ -116,7 +145,10 @@ export class FrameReader {
 			return taken;
 		}
 		const bytes = this.#frameBytes(this.#carry, 0);
-		if (bytes === this.#carried && this.#bodyIsWhole(this.#carry, 0, bytes)) {
+		if (bytes > FRAME_BYTES_MAX + 1 && this.#carried === OVERSIZE_HEAD_BYTES) {
+			this.#carried = 0;
+			this.#dropOversize(this.#carry, bytes);
+		} else if (bytes === this.#carried && this.#bodyIsWhole(this.#carry, 0, bytes)) {
 			this.#carried = 0;
 			this.#parse(this.#carry.subarray(0, bytes));
 			// A large message must not pin its memory for the life of the link.
@@ -135,7 +167,7 @@ export class FrameReader {
 		}
 	}
 
-	/** Whole size of the message at `offset`, or 0 after noting why it cannot be one. */
+	/** Whole size (of CopyData perhaps an oversize one) of the message at `offset`, or 0 after noting why it cannot be one. */
 	#frameBytes(bytes: Buffer, offset: number): number {
 		const least = LEAST_LENGTH_BY_TYPE[bytes.readUInt8(offset)] ?? 0;
 		const length = bytes.readUInt32BE(offset + 1);
@@ -143,7 +175,7 @@ export class FrameReader {
 			this.#malformed(bytes.subarray(offset), "header");
 			return 0;
 		}
-		if (length > FRAME_BYTES_MAX) {
+		if (length > FRAME_BYTES_MAX && bytes.readUInt8(offset) !== TYPE_COPY_DATA) {
 			this.#failure ??= new SluiceError("SLUICE_FRAME_TOO_LARGE", {
 				declaredBytes: length,
 				limitBytes: FRAME_BYTES_MAX,
@@ -151,6 +183,21 @@ export class FrameReader {
 			return 0;
 		}
 		return 1 + length;
+	}
+
+	/** A row change is told by its relation alone, a logical message (whoever's) is left out; nothing else is ever so large. */
+	#dropOversize(head: Buffer, bytes: number): void {
+		const tag = head[HEADER_BYTES] === XLOG_DATA ? head[HEADER_BYTES + XLOG_DATA_HEADER_BYTES] : undefined;
+		if (tag === TAG_INSERT || tag === TAG_UPDATE || tag === TAG_DELETE) {
+			this.#sink.oversizeChange(head.readUInt32BE(OVERSIZE_HEAD_BYTES - 4), bytes - 1);
+		} else if (tag !== TAG_MESSAGE) {
+			this.#failure ??= new SluiceError("SLUICE_FRAME_TOO_LARGE", {
+				declaredBytes: bytes - 1,
+				limitBytes: FRAME_BYTES_MAX,
+			});
+			return;
+		}
+		this.#dropping = bytes - OVERSIZE_HEAD_BYTES;
 	}
 
 	/** The parser would read on for ever in an error or notice without its final NUL. */

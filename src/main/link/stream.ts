@@ -9,11 +9,17 @@
 
 import { serialize } from "pg-protocol";
 import { invariant } from "../../shared/assert.ts";
+import { TAG_TRUNCATE } from "../../shared/batch-layout.ts";
 import { errorFromReport, errorFromThrown } from "../../shared/connection-error.ts";
 import type { ConnectionPhase, ServerReport } from "../../shared/database-errors.ts";
 import { logFallback } from "../../shared/database-socket.ts";
 import { SluiceError } from "../../shared/errors.ts";
-import { ACKNOWLEDGE_SPACING_MS, LINK_CLOSE_TIMEOUT_MS, LINK_STEP_TIMEOUT_MS } from "../../shared/limits.ts";
+import {
+	ACKNOWLEDGE_SPACING_MS,
+	FRAME_BYTES_MAX,
+	LINK_CLOSE_TIMEOUT_MS,
+	LINK_STEP_TIMEOUT_MS,
+} from "../../shared/limits.ts";
 import type { Logger } from "../../shared/logging.ts";
 import { formatLsn } from "../../shared/lsn.ts";
 import { quoteIdentifier, quoteLiteral } from "../../shared/sql-quoting.ts";
@@ -102,6 +108,12 @@ export class ReplicationLink implements AsyncDisposable {
 			xlogData: (message) => {
 				if (this.#state === "streaming") {
 					this.#events.onFrame(message);
+				}
+			},
+			oversizeChange: (relationOid, declaredBytes) => {
+				if (this.#state === "streaming") {
+					this.#log.error({ relationOid, declaredBytes, limitBytes: FRAME_BYTES_MAX }, OVERSIZE_CHANGE);
+					this.#events.onFrame(truncateOf(relationOid));
 				}
 			},
 			keepalive: (walEnd, replyRequested) => {
@@ -369,4 +381,15 @@ export class ReplicationLink implements AsyncDisposable {
 			clearTimeout(this.#acknowledgeTimer);
 		}
 	}
+}
+
+const OVERSIZE_CHANGE = "a row change is beyond the limit: the shapes of its table are made anew";
+
+/** Truncate: Int32 n, Int8 options, n × Int32 oid. For lanes it means that a relation's shapes end here. */
+function truncateOf(relationOid: number): Buffer {
+	const message = Buffer.alloc(10);
+	message.writeUInt8(TAG_TRUNCATE, 0);
+	message.writeUInt32BE(1, 1);
+	message.writeUInt32BE(relationOid, 6);
+	return message;
 }

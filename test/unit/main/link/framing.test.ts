@@ -13,6 +13,7 @@ function reader() {
 	const seen: string[] = [];
 	const frames = new FrameReader({
 		xlogData: (bytes) => seen.push(bytes.toString("hex")),
+		oversizeChange: (relationOid, declaredBytes) => seen.push(`oversize ${relationOid} ${declaredBytes}`),
 		keepalive: (walEnd, replyRequested) => seen.push(`k ${walEnd} ${replyRequested}`),
 		copyBothStarted: () => seen.push("W"),
 		serverError: (error) => seen.push(`E ${error.code} ${error.message}`),
@@ -71,6 +72,29 @@ describe("a well-formed stream", () => {
 		expect(seen[1] === large.toString("hex") && seen[3] === large.toString("hex")).toBe(true);
 	});
 
+	it("tells of a row change beyond the limit by its relation, drops its bytes, and goes on behind them", () => {
+		const head = xlogData(Buffer.from("49000000074e0001", "hex"));
+		const declared = FRAME_BYTES_MAX + 1000;
+		head.writeUInt32BE(declared, 1);
+		const rest = Buffer.alloc(1 + declared - head.length);
+		const { seen, frames } = reader();
+		for (const chunk of [Buffer.concat([xlogData(BEGIN), head]), rest, xlogData(COMMIT)]) {
+			expect(frames.feed(chunk)).toBeNull();
+		}
+		expect(seen).toEqual([BEGIN.toString("hex"), `oversize 7 ${declared}`, COMMIT.toString("hex")]);
+		expect(frames.pendingBytes).toBe(0);
+	});
+
+	it("reads the head of a row change beyond the limit at every split", () => {
+		const head = xlogData(Buffer.from("55000000094e0001", "hex"));
+		head.writeUInt32BE(FRAME_BYTES_MAX + 1, 1);
+		for (const { name, chunks } of everySplit(Buffer.concat([xlogData(BEGIN), head]))) {
+			const { seen, frames } = reader();
+			feedReused(chunks, (chunk) => expect(frames.feed(chunk)).toBeNull());
+			expect(seen, name).toEqual([BEGIN.toString("hex"), `oversize 9 ${FRAME_BYTES_MAX + 1}`]);
+		}
+	});
+
 	it("holds a cut message back and says how much of it there is", () => {
 		const { seen, frames } = reader();
 		expect(frames.feed(xlogData(INSERT).subarray(0, 20))).toBeNull();
@@ -92,7 +116,7 @@ describe("bytes that are no stream", () => {
 		["a length below four", header(0x64, 3), "SLUICE_FRAME_MALFORMED"],
 		["a CopyData without content", header(0x64, 4), "SLUICE_FRAME_MALFORMED"],
 		["a length that no server sends", header(0x64, 0xffff_ffff), "SLUICE_FRAME_MALFORMED"],
-		["a length beyond our limit", header(0x64, FRAME_BYTES_MAX + 1), "SLUICE_FRAME_TOO_LARGE"],
+		["a length beyond our limit, of no row", header(0x64, FRAME_BYTES_MAX + 1), "SLUICE_FRAME_TOO_LARGE"],
 		["CopyData of an unknown kind", message("d", Buffer.from("x")), "SLUICE_FRAME_MALFORMED"],
 		[
 			"XLogData cut in its header",

@@ -58,8 +58,8 @@ describe("a stream that breaks", () => {
 			{ hexPrefix: expect.stringMatching(/^64ffffffff/) },
 		],
 		[
-			"with a length beyond the limit",
-			Buffer.from("6420000000", "hex"),
+			"with a length beyond the limit, of no row change",
+			Buffer.concat([Buffer.from("6420000000", "hex"), Buffer.alloc(30)]),
 			"SLUICE_FRAME_TOO_LARGE",
 			{ declaredBytes: 0x2000_0000 },
 		],
