@@ -11,6 +11,7 @@ import { compareInterval, Interval } from "./interval.ts";
 import { SqlJson } from "./json-document.ts";
 import { jsonEqual } from "./json-operations.ts";
 import { compareExact, compareFloat } from "./stream-values.ts";
+import { compareBytes, withoutBlanks } from "./text-functions.ts";
 import { type SqlObject, type SqlValue, UNEVALUABLE } from "./value.ts";
 
 export class SqlArray implements SqlObject, ArrayValue<SqlValue> {
@@ -73,20 +74,4 @@ function compareByClass(left: SqlValue, right: SqlValue): number {
 		throw UNEVALUABLE;
 	}
 	return compareExact(left, right);
-}
-
-/** By UTF-8 bytes; UTF-16 has another order only where half pairs are involved. */
-function compareBytes(left: string, right: string): number {
-	if (left === right) {
-		return 0;
-	}
-	return Buffer.from(left, "utf8").compare(Buffer.from(right, "utf8"));
-}
-
-function withoutBlanks(text: string): string {
-	let end = text.length;
-	while (end > 0 && text[end - 1] === " ") {
-		end -= 1;
-	}
-	return text.slice(0, end);
 }

@@ -7,6 +7,7 @@
 import type { ScalarType, ValueType } from "../where-tree.ts";
 import { dateOfTimestamp, roundMicroseconds, timeOfInterval, timeOfTimestamp, timestampOfDate } from "./date-time.ts";
 import { Decimal, fitDecimal } from "./decimal.ts";
+import { documentCast, isDocumentType } from "./document-casts.ts";
 import { Interval, roundHalfEven } from "./interval.ts";
 import {
 	decimalOfFloat,
@@ -67,6 +68,9 @@ function plainCast(from: ValueType, to: ValueType): Cast | null {
 	if (from === to) {
 		return same;
 	}
+	if (isDocumentType(from) || isDocumentType(to)) {
+		return documentCast(from, to, plainCast);
+	}
 	if (TEXTS.includes(to)) {
 		return toText(from, to);
 	}
@@ -116,7 +120,7 @@ function toText(from: ValueType, to: ValueType): Cast | null {
 		const trimmed = from === "bpchar" ? (value: SqlValue) => withoutBlanks(String(value)) : same;
 		return to === "name" ? (value) => truncateName(String(trimmed(value))) : trimmed;
 	}
-	if (to === "name" || from.endsWith("[]") || from === "json" || from === "jsonb" || from === "enum") {
+	if (to === "name" || from === "enum") {
 		return null;
 	}
 	// The cast of bool writes words, its output function letters.

@@ -4,6 +4,7 @@
  * UNEVALUABLE where PostgreSQL raises an error. Called by the where room (constants) and the match room (rows).
  */
 
+import { invariant } from "../assert.ts";
 import type { FunctionName, NumberFunction, TextFunction, TimeFunction } from "../where-functions.ts";
 import type { CaseFolding, ValueType } from "../where-tree.ts";
 import { elementTypeOf, isArrayType } from "./array-value.ts";
@@ -42,7 +43,7 @@ import {
 	subtractDecimal,
 	truncateDecimal,
 } from "./decimal.ts";
-import { documentEvaluator, isDocumentFunction } from "./document-functions.ts";
+import { type DocumentEvaluator, documentEvaluator, isDocumentFunction } from "./document-functions.ts";
 import {
 	addExact,
 	addInterval,
@@ -350,8 +351,11 @@ const ALL = { ...NUMBERS, ...TEXTS, ...TIMES };
 
 /** The evaluator of a call. Unused arguments may be anything. */
 export function evaluatorOf(name: FunctionName, context: CallContext): Evaluator {
-	if (!isDocumentFunction(name)) {
-		return ALL[name](context);
-	}
-	return documentEvaluator(name, isArrayType(context.type) ? elementTypeOf(context.type) : context.type);
+	return isDocumentFunction(name) ? lenientEvaluatorOf(name, context) : ALL[name](context);
+}
+
+/** The evaluator of a call that takes NULL (LENIENT_FUNCTIONS). */
+export function lenientEvaluatorOf(name: FunctionName, { type }: CallContext): DocumentEvaluator {
+	invariant(isDocumentFunction(name), "a function that does not take NULL");
+	return documentEvaluator(name, isArrayType(type) ? elementTypeOf(type) : type);
 }

@@ -3,8 +3,13 @@
  * operands.ts and compile-value.ts.
  */
 
+import { compareArrays } from "../../shared/sql/array-operations.ts";
+import { elementOrder, SqlArray } from "../../shared/sql/array-value.ts";
 import { compareDecimal, Decimal } from "../../shared/sql/decimal.ts";
 import { compareInterval, Interval } from "../../shared/sql/interval.ts";
+import { SqlJson } from "../../shared/sql/json-document.ts";
+import { jsonEqual } from "../../shared/sql/json-operations.ts";
+import type { JsonValue } from "../../shared/sql/json-value.ts";
 import { compareBytes, withoutBlanks } from "../../shared/sql/text-functions.ts";
 import type { SqlValue } from "../../shared/sql/value.ts";
 import type { Comparison } from "../../shared/where-tree.ts";
@@ -13,7 +18,7 @@ import { compareExact, compareFloat, UNEVALUABLE } from "./values.ts";
 /** Below 0, 0, above 0. */
 export type Comparator = (left: SqlValue, right: SqlValue) => number;
 
-/** Of values of one type. @throws UNEVALUABLE for a comparison whose values are ordered elsewhere */
+/** Of values of one type. jsonb is only told equal from unequal. */
 export function comparatorOf(comparison: Comparison): Comparator {
 	switch (comparison) {
 		case "boolean":
@@ -35,8 +40,9 @@ export function comparatorOf(comparison: Comparison): Comparator {
 		case "interval":
 			return (left, right) => compareInterval(interval(left), interval(right));
 		case "jsonb":
+			return (left, right) => (jsonEqual(document(left), document(right)) ? 0 : 1);
 		case "array":
-			throw UNEVALUABLE;
+			return (left, right) => compareArrays<SqlValue>(array(left), array(right), elementOrder(array(left).elementType));
 	}
 }
 
@@ -50,6 +56,20 @@ function exact(value: SqlValue): number | bigint {
 /** Integers compare with numerics as they are. */
 function decimal(value: SqlValue): Decimal {
 	return value instanceof Decimal ? value : new Decimal(BigInt(exact(value)), 0);
+}
+
+function document(value: SqlValue): JsonValue {
+	if (value instanceof SqlJson) {
+		return value.value;
+	}
+	throw UNEVALUABLE;
+}
+
+function array(value: SqlValue): SqlArray {
+	if (value instanceof SqlArray) {
+		return value;
+	}
+	throw UNEVALUABLE;
 }
 
 function interval(value: SqlValue): Interval {

@@ -6,10 +6,11 @@
 
 import { must, unreachable } from "../../shared/assert.ts";
 import { castOf } from "../../shared/sql/casts.ts";
-import { type Evaluator, evaluatorOf } from "../../shared/sql/evaluators.ts";
+import { type Evaluator, evaluatorOf, lenientEvaluatorOf } from "../../shared/sql/evaluators.ts";
 import { readerOf } from "../../shared/sql/text-form.ts";
 import type { SqlValue } from "../../shared/sql/value.ts";
 import { LENGTH_NULL, type Tuple } from "../../shared/tuple.ts";
+import { LENIENT_FUNCTIONS } from "../../shared/where-functions.ts";
 import {
 	type CallOperand,
 	type CaseOperand,
@@ -20,8 +21,8 @@ import {
 	type ValueType,
 } from "../../shared/where-tree.ts";
 import { comparatorOf } from "./comparators.ts";
+import { compileArray, compileSubscript } from "./documents.ts";
 import { type ColumnBinder, type CompileCondition, lengthAt, TRUE, UNKNOWN } from "./truth.ts";
-import { UNEVALUABLE } from "./values.ts";
 
 /** The value for a row, or null for NULL. @throws UNEVALUABLE */
 export type ValueGetter = (tuple: Tuple) => SqlValue | null;
@@ -58,8 +59,9 @@ export function compileValue(operand: Operand, bind: ColumnBinder, compile: Comp
 		case "case":
 			return compileCase(operand, bind, compile);
 		case "array":
+			return compileArray(operand, (part) => compileValue(part, bind, compile));
 		case "subscript":
-			throw UNEVALUABLE;
+			return compileSubscript(operand, (part) => compileValue(part, bind, compile));
 		default:
 			return unreachable(operand);
 	}
@@ -93,9 +95,14 @@ function converted(inner: ValueGetter, from: ValueType, to: ValueType, modifiers
 }
 
 function compileCall(operand: CallOperand, bind: ColumnBinder, compile: CompileCondition): ValueGetter {
-	const evaluate = evaluatorOf(operand.function, { type: operand.type, folding: operand.folding ?? null });
+	const context = { type: operand.type, folding: operand.folding ?? null };
 	const getters = operand.arguments.map((argument) => compileValue(argument, bind, compile));
 	const [first, second, third] = getters;
+	if (LENIENT_FUNCTIONS.includes(operand.function)) {
+		const lenient = lenientEvaluatorOf(operand.function, context);
+		return (tuple) => lenient(first?.(tuple) ?? null, second?.(tuple) ?? null);
+	}
+	const evaluate = evaluatorOf(operand.function, context);
 	if (first !== undefined && second === undefined) {
 		return (tuple) => {
 			const a = first(tuple);

@@ -9,6 +9,7 @@ import { LENGTH_NULL } from "../../shared/tuple.ts";
 import type { CompareOperator, Comparison, WhereNode } from "../../shared/where-tree.ts";
 import { ByteTable, sameBytes } from "./byte-table.ts";
 import { compileValue } from "./compile-value.ts";
+import { compileQuantified, compileRegex } from "./documents.ts";
 import { endWithoutBlanks, type KeyForm, keyBytes, keyEnd, keyForm, losesBlanks } from "./key-form.ts";
 import { compileLike } from "./like.ts";
 import { bytesGetter, equalityWithAny, type Getter, orderOf, type ValueOrder } from "./operands.ts";
@@ -74,8 +75,9 @@ export function compileWhere(tree: WhereNode, bind: ColumnBinder): Predicate {
 			return (tuple) => ((get(tuple) === null) === tree.negated ? FALSE : TRUE);
 		}
 		case "regex":
+			return compileRegex(tree, (operand) => compileValue(operand, bind, compileWhere));
 		case "quantified":
-			throw UNEVALUABLE;
+			return compileQuantified(tree, (operand) => compileValue(operand, bind, compileWhere));
 		default:
 			return unreachable(tree);
 	}
