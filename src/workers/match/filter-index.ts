@@ -161,12 +161,12 @@ export class FilterIndex {
 			(table) => table.kind === step.kind && table.column === step.column && table.form === step.form,
 		);
 		if (known !== undefined && known.kind !== "range") {
-			return step.keys.map((key) => known.node(key));
+			return known.nodesOf(step);
 		}
 		const Table = step.kind === "equality" ? EqualityTable : ElementTable;
 		const table = new Table(node, step.column, step.form, this.#bind(step.column));
 		node.addTable(table);
-		return step.keys.map((key) => table.node(key));
+		return table.nodesOf(step);
 	}
 
 	#rangeTable(node: IndexNode, step: RangeStep): RangeTable {

@@ -71,8 +71,13 @@ export class IndexNode {
 		this.parent?.noteSole(this, isSole && only !== undefined ? only.entry.slot : null);
 	}
 
+	/** What a row costs that comes here, roughly. */
+	get load(): number {
+		return this.always.length + this.evaluated.length + this.tables.length;
+	}
+
 	get isEmpty(): boolean {
-		return this.always.length === 0 && this.evaluated.length === 0 && this.tables.length === 0;
+		return this.load === 0;
 	}
 }
 

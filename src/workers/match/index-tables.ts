@@ -8,7 +8,7 @@ import { must } from "../../shared/assert.ts";
 import { parseArrayText } from "../../shared/sql/array-text.ts";
 import { LENGTH_NULL, type Tuple } from "../../shared/tuple.ts";
 import type { LiteralOperand } from "../../shared/where-tree.ts";
-import { ByteTable } from "./byte-table.ts";
+import { ByteTable, sameBytes } from "./byte-table.ts";
 import { IndexNode, type NodeParent } from "./index-node.ts";
 import { type Bound, type Interval, IntervalMap } from "./interval-map.ts";
 import { type KeyForm, keyEnd } from "./key-form.ts";
@@ -27,8 +27,17 @@ class ByteNodes implements NodeParent {
 		this.owner = owner;
 	}
 
-	/** The node behind the key, made when it is not there. */
-	node(key: Uint8Array): IndexNode {
+	/** The nodes of a step, made when they are not there. Where a row needs all keys, the one with the fewest shapes. */
+	nodesOf({ keys, needs }: { readonly keys: readonly Uint8Array[]; readonly needs?: "any" | "all" }): IndexNode[] {
+		if (needs !== "all") {
+			return keys.map((key) => this.#node(key));
+		}
+		const loads = keys.map((key) => this.nodes.get(key)?.load ?? 0);
+		const lightest = keys[loads.indexOf(Math.min(...loads))];
+		return lightest === undefined ? [] : [this.#node(lightest)];
+	}
+
+	#node(key: Uint8Array): IndexNode {
 		let node = this.nodes.get(key);
 		if (node === undefined) {
 			node = new IndexNode(this);
@@ -73,6 +82,7 @@ const CLOSE = 0x7d;
 const COMMA = 0x2c;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+const NULL_ELEMENT = Buffer.from("NULL");
 
 /** The elements of one array column. */
 export class ElementTable extends ByteNodes {
@@ -115,7 +125,10 @@ export class ElementTable extends ByteNodes {
 		let from = start + 1;
 		for (let at = from; at < end; at += 1) {
 			if ((buffer[at] === COMMA || at === end - 1) && at > from) {
-				this.#enter(buffer, from, at, enter);
+				// A text that reads so is quoted.
+				if (!sameBytes(NULL_ELEMENT, buffer, from, at)) {
+					this.#enter(buffer, from, at, enter);
+				}
 				from = at + 1;
 			}
 		}

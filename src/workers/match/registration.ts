@@ -147,7 +147,7 @@ function andBranches(nodes: readonly WhereNode[], budget: number): readonly Bran
 		}
 		if (!isLeading) {
 			onwardRest.push(node);
-		} else if (found?.rest != null) {
+		} else if (found !== null && found.rest !== null) {
 			onwardRest.push(found.rest);
 		}
 	}
@@ -162,11 +162,16 @@ function andBranches(nodes: readonly WhereNode[], budget: number): readonly Bran
 /** The steps that are there, or null when there is none or their places multiply out. */
 function withinBudget(candidates: readonly (ElementStep | RangeStep | null)[], budget: number): readonly Step[] | null {
 	const steps = candidates.filter((step) => step !== null);
-	const places = steps.reduce(
-		(count, step) => count * (step.kind === "range" ? step.intervals.length : step.keys.length),
-		1,
-	);
+	const places = steps.reduce((count, step) => count * placesOf(step), 1);
 	return steps.length === 0 || places > budget ? null : steps;
+}
+
+/** How many nodes a step leads to. */
+function placesOf(step: ElementStep | RangeStep): number {
+	if (step.kind === "range") {
+		return step.intervals.length;
+	}
+	return step.needs === "all" ? 1 : step.keys.length;
 }
 
 function allOf(nodes: readonly WhereNode[]): WhereNode | null {
