@@ -5,7 +5,7 @@
  */
 
 import { randomUUID } from "node:crypto";
-import { type Config, publicationName, slotName } from "../shared/config.ts";
+import { type Config, probePrefix, publicationName, slotName } from "../shared/config.ts";
 import { withTransfer } from "../shared/control-call.ts";
 import { databaseUrlSource } from "../shared/database-url.ts";
 import { SluiceError } from "../shared/errors.ts";
@@ -17,11 +17,10 @@ import type {
 	RegistrarControl,
 	RegistrarEvent,
 	RegistrarInit,
-	ServerObservation,
 	ThreadSample,
 } from "../shared/messages.ts";
 import { LEVEL_ACTIVE, LEVEL_READ_ONLY, NO_SLOT, ShapeTable, type StatusLevel } from "../shared/shape-table.ts";
-import type { LaneState, Status } from "../shared/status.ts";
+import { type LaneState, PROGRESS_STATES, type Status } from "../shared/status.ts";
 import { startDelayHistogram } from "../shared/thread-sample.ts";
 import { Flow } from "./flow/flow.ts";
 import type { WindowBatch } from "./flow/window.ts";
@@ -29,10 +28,10 @@ import { HttpThreads } from "./pool/http-threads.ts";
 import type { LaneBatch } from "./pool/lane.ts";
 import { Lanes } from "./pool/lanes.ts";
 import { ServiceThread } from "./pool/service-thread.ts";
-import { ProgressRecord } from "./progress/progress.ts";
+import { Supervisor } from "./progress/supervisor.ts";
 import { Replication } from "./replication.ts";
 import { StatusMonitor } from "./status/status-monitor.ts";
-import { behindBytes, describeStatus } from "./status-document.ts";
+import { describeStatus } from "./status-document.ts";
 
 export interface DaemonOptions {
 	readonly config: Config & { readonly databaseUrl: string };
@@ -78,7 +77,7 @@ export class Daemon {
 	readonly #replication: Replication;
 	readonly #registrar: RegistrarThread;
 	readonly #http: HttpThreads;
-	readonly #progress: ProgressRecord;
+	readonly #supervisor: Supervisor;
 	readonly #delay = startDelayHistogram();
 	readonly #samples = new Map<string, ThreadSample>();
 	readonly #startedMs = performance.now();
@@ -87,7 +86,6 @@ export class Daemon {
 	#ports = { port: 0, adminPort: 0 };
 	#acknowledgedAtStart = 0n;
 	#stopping: Promise<void> | null = null;
-	#server: ServerObservation | null = null;
 	#databaseProblem: string | null = null;
 	#slotCreationSinceMs = 0;
 	#lockTimer: NodeJS.Timeout | undefined;
@@ -98,7 +96,6 @@ export class Daemon {
 		const { config } = options;
 		this.#config = config;
 		this.#log = createLogger(config.logLevel, "main");
-		this.#progress = new ProgressRecord(this.#log);
 		this.finished = new Promise((resolve, reject) => {
 			this.#finish = (error) => (error === null ? resolve() : reject(error));
 		});
@@ -108,7 +105,9 @@ export class Daemon {
 		this.#flow = new Flow({
 			windowBytes: config.windowBytes,
 			lanes: config.workers,
+			probePrefix: probePrefix(config),
 			events: {
+				probe: (content, sequence) => this.#supervisor.probeReceived(content, sequence),
 				dispatch: (batch) => this.#lanes.dispatch(laneBatch(batch)),
 				pause: () => this.#replication.pauseReading(),
 				resume: () => this.#replication.resumeReading(),
@@ -145,11 +144,13 @@ export class Daemon {
 			onPurge: (epoch) => this.#lanes.purge(epoch),
 			reconcile: (facts, receivedLsn) => this.#registrar.control.reconcilePosition(facts, receivedLsn),
 			storeAcknowledged: (lsn) => this.#registrar.control.storeAcknowledged(lsn),
+			onAcknowledged: () => this.#supervisor.advanced(),
 			onStreaming: (streaming) => this.#streaming(streaming),
 			onIdleLsn: (lsn) => this.#shapeTable.setIdleLsn(lsn),
 			onFatal: (error) => this.#fatal(error),
 			log: this.#log,
 		});
+		this.#supervisor = this.#createSupervisor();
 	}
 
 	/** Where it listens. */
@@ -190,14 +191,13 @@ export class Daemon {
 	status(): Promise<Status> {
 		return describeStatus({
 			level: LEVEL_NAMES[this.#status.level],
-			progress: this.#progress.status(),
+			supervisor: this.#supervisor,
 			link: this.#replication.status(),
 			flow: this.#flow,
 			lanes: this.#lanes,
 			workers: [["registrar", this.#registrar.worker] as const, ...this.#http.workers],
 			samples: this.#samples,
 			delay: this.#delay,
-			server: this.#server,
 			shapeCount: this.#shapeCount,
 			startedMs: this.#startedMs,
 		});
@@ -250,12 +250,38 @@ export class Daemon {
 			untilActive: (deadlineMs) => this.#status.waitFor(LEVEL_ACTIVE, { deadlineMs }).catch(() => undefined),
 			log: this.#log,
 			events: {
-				written: (lane, sequence) => this.#flow.written(lane, sequence),
+				written: (lane, sequence) => {
+					this.#flow.written(lane, sequence);
+					this.#supervisor.advanced();
+				},
 				durable: (lane, lsn, streamEpoch) => this.#flow.durable(lane, lsn, streamEpoch),
 				sample: (lane, sample) => this.#samples.set(`lane-${lane}`, sample),
 				states: (states) => this.#laneStates(states),
 				fatal: (error) => this.#fatal(error),
 			},
+		});
+	}
+
+	#createSupervisor(): Supervisor {
+		const { ack } = this.#flow;
+		return new Supervisor({
+			probeIntervalMs: this.#config.probeIntervalMs,
+			instanceId: this.#instanceId,
+			lanes: () => this.#lanes.progress(),
+			link: () => this.#replication.status(),
+			flow: () => ({
+				frameCount: this.#flow.frameCount,
+				writtenByAll: this.#flow.writtenByAll,
+				handedOutLsn: ack.handedOut,
+				receivedLsn: ack.received,
+				acknowledgedLsn: this.#replication.acknowledgedLsn,
+			}),
+			databaseProblem: () => this.#databaseProblem,
+			emitProbe: (content) => this.#registrar.control.emitProbe(content),
+			endStuck: (lanes) => this.#lanes.endStuck(lanes, this.#config.lanePatienceMs),
+			reconnect: (unseenForMs) => this.#replication.reconnect(unseenForMs),
+			onState: (state) => this.#shapeTable.setProgress(PROGRESS_STATES.indexOf(state)),
+			log: this.#log,
 		});
 	}
 
@@ -293,21 +319,8 @@ export class Daemon {
 
 	/** Once a second: does everything advance, and does a lane have to be ended? */
 	#watch(): void {
-		const lanes = this.#lanes.progress();
-		const link = this.#replication.status();
-		this.#progress.observe(
-			{
-				linkState: link.state,
-				linkStep: link.step,
-				lastErrorCode: link.lastError?.code ?? this.#databaseProblem,
-				pauseReasons: link.pauseReasons,
-				lanes,
-				behindBytes: behindBytes(this.#server, this.#flow),
-			},
-			link.receivedLsn,
-		);
-		this.#lanes.endStuck(lanes, this.#config.lanePatienceMs);
-		this.#nudge(link.step);
+		this.#supervisor.tick();
+		this.#nudge(this.#replication.status().step);
 	}
 
 	/** Slot creation waits for a record that an idle server writes rarely; the registrar can ask for one. */
@@ -354,7 +367,7 @@ export class Daemon {
 				this.#samples.set("registrar", event);
 				return;
 			case "server":
-				this.#server = event.observation;
+				this.#supervisor.observed(event.observation);
 				this.#replication.observed(event.observation);
 				return;
 			case "server-leaving":

@@ -24,6 +24,8 @@ export interface ReplicationOptions {
 		receivedLsn: bigint | null,
 	) => Promise<{ readonly startLsn: bigint; readonly purged: boolean }>;
 	readonly storeAcknowledged: (lsn: bigint) => Promise<void>;
+	/** A position was acknowledged. */
+	readonly onAcknowledged?: () => void;
 	/** Streaming began or ended. */
 	readonly onStreaming: (streaming: boolean) => void;
 	/** Every shape was dropped; `epoch` is the first one that counts. */
@@ -85,7 +87,10 @@ export class Replication {
 		this.#options = options;
 		this.#acknowledgement = new Acknowledgement({
 			store: options.storeAcknowledged,
-			onAcknowledged: () => this.#link?.acknowledge(),
+			onAcknowledged: () => {
+				this.#link?.acknowledge();
+				options.onAcknowledged?.();
+			},
 			log: options.log,
 		});
 	}
@@ -116,6 +121,15 @@ export class Replication {
 	serverLeaving(): void {
 		this.#serverIsLeaving = true;
 		this.#checkPause();
+	}
+
+	get acknowledgedLsn(): bigint {
+		return this.#acknowledgement.acknowledged;
+	}
+
+	/** Nothing comes out of the stream although it is there: makes another connection. */
+	reconnect(unseenForMs: number): void {
+		this.#end(new SluiceError("SLUICE_LINK_DEAF", { unseenForMs }));
 	}
 
 	/** Closes the link in order and connects no more until `allow`: somebody else may follow the slot now. */
@@ -362,14 +376,24 @@ export class Replication {
 		}
 	}
 
-	/** Detached: the slot keeps what comes, nothing on the server waits for us. */
+	/**
+	 * Detached: the slot keeps what comes, nothing on the server waits for us. Where the server invalidates slots that
+	 * nobody uses (idle_replication_slot_timeout), it attaches for a moment in good time, room or not.
+	 */
 	async #waitForRoom(error: SluiceError): Promise<void> {
+		const idleTimeoutMs = this.#server?.idleSlotTimeoutMs ?? null;
+		const untilMs = idleTimeoutMs === null ? Number.POSITIVE_INFINITY : performance.now() + idleTimeoutMs / 2;
 		this.#detaches += 1;
 		this.#setState("detached", String(error.context["reason"]));
 		this.#options.log.warn({ err: error }, "replication link is detached until there is room");
 		await this.#wait(RETRY_DELAY_FIRST_MS);
-		while ((this.#options.flow.gate.paused || this.#forbidden) && !this.#stop.signal.aborted) {
-			await this.#wait(RETRY_DELAY_MAX_MS);
+		while (!this.#stop.signal.aborted) {
+			const leftMs = untilMs - performance.now();
+			const isDue = this.#options.flow.gate.paused && leftMs > 0;
+			if (!isDue && !this.#forbidden) {
+				return;
+			}
+			await this.#wait(isDue ? Math.min(RETRY_DELAY_MAX_MS, leftMs) : RETRY_DELAY_MAX_MS);
 		}
 	}
 

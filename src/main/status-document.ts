@@ -5,15 +5,16 @@
 
 import type { Worker } from "node:worker_threads";
 import { formatLsn } from "../shared/lsn.ts";
-import type { ServerObservation, ThreadSample } from "../shared/messages.ts";
+import type { ThreadSample } from "../shared/messages.ts";
 import type { Status } from "../shared/status.ts";
 import { type IntervalHistogram, summarizeDelay } from "../shared/thread-sample.ts";
 import type { Flow } from "./flow/flow.ts";
 import type { Lanes } from "./pool/lanes.ts";
+import type { Supervisor } from "./progress/supervisor.ts";
 
 export interface StatusSources {
 	readonly level: Status["level"];
-	readonly progress: Status["progress"];
+	readonly supervisor: Supervisor;
 	readonly link: Status["link"];
 	readonly flow: Flow;
 	readonly lanes: Lanes;
@@ -23,24 +24,17 @@ export interface StatusSources {
 	readonly samples: ReadonlyMap<string, ThreadSample>;
 	/** Of main, since it began to stream. */
 	readonly delay: IntervalHistogram;
-	readonly server: ServerObservation | null;
 	readonly shapeCount: number;
 	/** performance.now() at the start. */
 	readonly startedMs: number;
 }
 
-/** WAL that the server has and we have not received; 0 when unknown. */
-export function behindBytes(server: ServerObservation | null, flow: Flow): number {
-	const behind = (server?.walLsn ?? 0n) - flow.ack.received;
-	return behind > 0n ? Number(behind) : 0;
-}
-
 export async function describeStatus(sources: StatusSources): Promise<Status> {
-	const { flow, lanes, samples, server } = sources;
+	const { flow, lanes, samples, supervisor } = sources;
 	const cpuMs = await measureCpuMs(sources);
 	return {
 		level: sources.level,
-		progress: sources.progress,
+		progress: supervisor.progressStatus(),
 		link: sources.link,
 		lanes: lanes.all.map((lane) => ({
 			id: lane.id,
@@ -58,16 +52,8 @@ export async function describeStatus(sources: StatusSources): Promise<Status> {
 		},
 		cpuMs,
 		shapes: { count: sources.shapeCount },
-		server:
-			server === null
-				? null
-				: {
-						walStatus: server.walStatus,
-						safeWalBytes: server.safeWalBytes,
-						retainedWalBytes: server.retainedWalBytes,
-						behindBytes: behindBytes(server, flow),
-						syncState: server.syncState,
-					},
+		server: supervisor.serverStatus(),
+		wal: supervisor.walStatus(),
 		memory: { rssBytes: process.memoryUsage.rss() },
 		uptimeMs: Math.round(performance.now() - sources.startedMs),
 		pid: process.pid,

@@ -210,6 +210,13 @@ export const OPTIONS = {
 		defaultText: "120000",
 		schema: count(1_000, 24 * 3_600_000).default(120_000),
 	},
+	probeIntervalMs: {
+		variable: "SLUICE_PROBE_INTERVAL_MS",
+		description:
+			"When nothing has come all the way from the database for this long, a logical message of about 100 bytes is written to it, to see that the way is open. 0: never.",
+		defaultText: "30000",
+		schema: count(0, 24 * 3_600_000).default(30_000),
+	},
 	reconcileIntervalMs: {
 		variable: "SLUICE_RECONCILE_INTERVAL_MS",
 		description:
@@ -327,6 +334,11 @@ export function configurationTable(): string {
 
 export function slotName(config: Config): string {
 	return `sluice_slot_${config.streamId}`;
+}
+
+/** Of the logical messages that Sluice writes to see whether they come. */
+export function probePrefix(config: Config): string {
+	return `sluice:${config.streamId}`;
 }
 
 export function publicationName(config: Config): string {

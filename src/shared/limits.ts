@@ -95,6 +95,10 @@ export const HTTP_BODIES_BYTES_MAX = 64 * MIB;
 export const HTTP_BODY_WAIT_MS = 30_000;
 export const HTTP_BODY_DRAIN_MS = 2_000;
 export const HTTP_HEADER_BYTES_MAX = 64 * KIB;
+/** Requests of one connection; the last one's response says `connection: close`, so that connections spread anew over threads. */
+export const HTTP_CONNECTION_REQUESTS_MAX = 10_000;
+/** How often connections are looked at that are late with their headers or bodies. */
+export const HTTP_CONNECTION_CHECK_MS = 5_000;
 /** One read from a log file on its way to a socket. */
 export const HTTP_READ_BYTES = 256 * KIB;
 /** Admission: concurrent requests that may create a shape, and that read one. */

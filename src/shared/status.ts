@@ -19,7 +19,14 @@ export type LinkState = "connecting" | "streaming" | "waiting" | "detached" | "s
 export type LaneState = "starting" | "running" | "suspended" | "retrying" | "restarting" | "stopped";
 
 /** Whether changes get through; see main/progress. "blind": nothing is received. "behind": it is, but too slowly. */
-export type ProgressState = "streaming" | "backpressured" | "stalled" | "blind" | "behind";
+export const PROGRESS_STATES = ["blind", "streaming", "backpressured", "stalled", "behind"] as const;
+export type ProgressState = (typeof PROGRESS_STATES)[number];
+
+/** Where a probe is (main/progress/probe.ts): being written to the database, in the stream, in the lanes, in the files. */
+export type ProbeStage = "emitting" | "sent" | "received" | "written";
+
+/** Why the server keeps WAL for the slot: we are slow; a transaction has been open for long; the server is idle. */
+export type RetentionCause = "sluice" | "transaction" | "idle";
 
 /** `GET /v1/status` of the admin port. LSNs are text (`X/X`). */
 export interface Status {
@@ -30,6 +37,23 @@ export interface Status {
 		/** How long this state has lasted, and the newest position received when it began. */
 		readonly ageMs: number;
 		readonly sinceLsn: string;
+		readonly probe: {
+			/** 0: switched off. */
+			readonly intervalMs: number;
+			/** Since a transaction or a probe last came all the way from the database to its acknowledgement; null: never yet. */
+			readonly provenAgeMs: number | null;
+			/** Of the last probe: from the database to the acknowledgement, and only to us. */
+			readonly roundTripMs: number | null;
+			readonly receiveMs: number | null;
+			/** Of the probe under way, null when there is none. */
+			readonly stage: ProbeStage | null;
+			readonly stageAgeMs: number;
+			readonly sent: number;
+			/** Given up: the link was made anew. */
+			readonly lost: number;
+			/** The role may not write them. */
+			readonly refused: boolean;
+		};
 	};
 	readonly link: {
 		readonly state: LinkState;
@@ -73,6 +97,22 @@ export interface Status {
 		readonly retainedWalBytes: number;
 		readonly behindBytes: number;
 		readonly syncState: string | null;
+	} | null;
+	/** What the server keeps for the slot; null before the side connection saw it. */
+	readonly wal: {
+		readonly retainedBytes: number;
+		/** Of it, what is not acknowledged; null when there is no slot. */
+		readonly unacknowledgedBytes: number | null;
+		/** Growth over the last minutes; null before there is enough to say. */
+		readonly bytesPerSecond: number | null;
+		/** Until max_slot_wal_keep_size; null when unlimited. */
+		readonly safeBytes: number | null;
+		/** Until then, at that growth; null: never. */
+		readonly timeLeftMs: number | null;
+		readonly cause: RetentionCause;
+		readonly oldestTransaction: { readonly pid: number | null; readonly ageMs: number } | null;
+		/** Transactions since the oldest whose catalogue rows the slot keeps. */
+		readonly catalogXminAge: number | null;
 	} | null;
 	readonly memory: { readonly rssBytes: number };
 	readonly uptimeMs: number;

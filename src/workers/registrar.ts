@@ -39,6 +39,7 @@ const control: RegistrarControl = {
 	attachLane: (attachment) => registrar.attachLane(attachment),
 	attachHttp: (attachment) => registrar.attachHttp(attachment),
 	nudgeSlotCreation: () => registrar.nudgeSlotCreation(),
+	emitProbe: (content) => registrar.emitProbe(content),
 	async stop() {
 		await registrar.stop();
 		stopSampling();

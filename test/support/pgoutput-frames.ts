@@ -97,3 +97,14 @@ export function remove(oid: number, oldValues: readonly FrameValue[]): Buffer {
 export function truncate(oids: readonly number[]): Buffer {
 	return Buffer.concat([Buffer.from("T"), int32(oids.length), Buffer.from([0]), ...oids.map(int32)]);
 }
+
+/** Byte1('M'), flags, LSN, prefix, length, content. */
+export function message(prefix: string, content: string, lsn: bigint, transactional = false): Buffer {
+	const header = Buffer.alloc(10);
+	header.write("M", 0, "latin1");
+	header.writeUInt8(transactional ? 1 : 0, 1);
+	header.writeBigUInt64BE(lsn, 2);
+	const length = Buffer.alloc(4);
+	length.writeUInt32BE(content.length);
+	return Buffer.concat([header, Buffer.from(`${prefix}\0`), length, Buffer.from(content)]);
+}

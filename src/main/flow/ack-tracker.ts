@@ -79,6 +79,11 @@ export class AckTracker {
 		return this.#received;
 	}
 
+	/** end_lsn of the newest transaction that lanes were given. */
+	get handedOut(): Lsn {
+		return this.#handedOut;
+	}
+
 	/** Minimum over the lanes. */
 	get durableLsn(): Lsn {
 		return this.#durable.reduce(minLsn);

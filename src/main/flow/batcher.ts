@@ -28,6 +28,10 @@ import type { OpenTransaction, Region, Window, WindowBatch } from "./window.ts";
 export interface BatcherEvents {
 	transactionBegins(): void;
 	transactionEnds(endLsn: bigint): void;
+	/** A logical message between transactions: all that the server decoded below `lsn` has come. */
+	streamAdvanced(lsn: bigint): void;
+	/** Our own probe has come and is part of batch `sequence`. */
+	probe(content: string, sequence: number): void;
 }
 
 interface KnownRelation {
@@ -40,10 +44,16 @@ const BEGIN_BYTES = 21;
 const COMMIT_BYTES = 26;
 const CHANGE_HEADER_BYTES = 5;
 const TRUNCATE_HEADER_BYTES = 6;
+/** Tag, flags, LSN; then the prefix (ended by a zero byte), the length of the content, the content. */
+const MESSAGE_HEADER_BYTES = 10;
+const MESSAGE_BYTES_MIN = MESSAGE_HEADER_BYTES + 1 + 4;
+const MESSAGE_TRANSACTIONAL = 1;
 
 export class Batcher {
 	readonly #window: Window;
 	readonly #events: BatcherEvents;
+	/** With its zero byte; null when nobody probes. */
+	readonly #probePrefix: Buffer | null;
 	readonly #relations = new Map<number, KnownRelation>();
 	readonly #views: { readonly bytes: Buffer; readonly view: DataView }[];
 	#sequence = 0;
@@ -63,9 +73,11 @@ export class Batcher {
 	/** Row changes of the open transaction; kept apart so that a change allocates nothing. */
 	#changeCount = 0;
 
-	constructor(window: Window, events: BatcherEvents) {
+	/** @param probePrefix of the logical messages that are ours, or null */
+	constructor(window: Window, events: BatcherEvents, probePrefix: string | null = null) {
 		this.#window = window;
 		this.#events = events;
+		this.#probePrefix = probePrefix === null ? null : Buffer.from(`${probePrefix}\0`);
 		this.#views = window.segments.map((memory) => ({ bytes: Buffer.from(memory), view: new DataView(memory) }));
 	}
 
@@ -115,9 +127,10 @@ export class Batcher {
 				return this.#appendTruncate(frame, closed);
 			case TAG_TYPE:
 			case TAG_ORIGIN:
-			case TAG_MESSAGE:
-				// Nothing that a lane needs: types are known from the catalogue, origins and messages make no rows.
+				// Nothing that a lane needs: types are known from the catalogue, origins make no rows.
 				return true;
+			case TAG_MESSAGE:
+				return this.#appendMessage(frame, closed);
 			default:
 				throw malformed(frame, "unknown pgoutput message");
 		}
@@ -251,6 +264,29 @@ export class Batcher {
 		}
 		this.#put(frame);
 		this.#changeCount += count;
+		return true;
+	}
+
+	/**
+	 * Messages make no rows. Ours travels on to the lanes, so that its way is that of a row; of others only the
+	 * position counts. Inside a transaction neither does: the commit's will. Source: `logicalrep_write_message`.
+	 */
+	#appendMessage(frame: Buffer, closed: (batch: WindowBatch) => void): boolean {
+		if (frame.length < MESSAGE_BYTES_MIN) {
+			throw malformed(frame, "a logical message that is too short");
+		}
+		if (this.#open !== null || ((frame[1] ?? 0) & MESSAGE_TRANSACTIONAL) !== 0) {
+			return true;
+		}
+		const prefix = this.#probePrefix;
+		const contentStart = MESSAGE_HEADER_BYTES + (prefix?.length ?? 0);
+		if (prefix !== null && frame.subarray(MESSAGE_HEADER_BYTES, contentStart).equals(prefix)) {
+			if (!this.#write(frame, closed)) {
+				return false;
+			}
+			this.#events.probe(frame.toString("latin1", contentStart + FRAME_LENGTH_BYTES), this.#sequence + 1);
+		}
+		this.#events.streamAdvanced(frame.readBigUInt64BE(2));
 		return true;
 	}
 

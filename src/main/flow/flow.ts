@@ -23,6 +23,8 @@ export interface FlowEvents {
 	resume(): void;
 	/** The position that may be acknowledged grew (it still has to be stored). */
 	acknowledgeable(lsn: Lsn): void;
+	/** Our own logical message has come, as part of batch `sequence`. */
+	probe?(content: string, sequence: number): void;
 }
 
 export class Flow {
@@ -41,16 +43,26 @@ export class Flow {
 	#openSinceMs = 0;
 	#ageTimer: NodeJS.Timeout | null = null;
 	#lastAcknowledgeable: Lsn = 0n;
+	#frameCount = 0;
 
-	constructor(options: { readonly windowBytes: number; readonly lanes: number; readonly events: FlowEvents }) {
+	constructor(options: {
+		readonly windowBytes: number;
+		readonly lanes: number;
+		readonly events: FlowEvents;
+		/** See Batcher. */
+		readonly probePrefix?: string;
+	}) {
 		this.#events = options.events;
 		this.window = new Window(options.windowBytes);
 		this.gate = new PauseGate(options.events.pause, options.events.resume);
 		this.ack = new AckTracker(options.lanes);
-		this.#batcher = new Batcher(this.window, {
+		const batcherEvents = {
 			transactionBegins: () => this.ack.transactionBegins(),
-			transactionEnds: (endLsn) => this.ack.transactionEnds(endLsn),
-		});
+			transactionEnds: (endLsn: Lsn) => this.ack.transactionEnds(endLsn),
+			streamAdvanced: (lsn: Lsn) => this.ack.keepalive(lsn),
+			probe: (content: string, sequence: number) => options.events.probe?.(content, sequence),
+		};
+		this.#batcher = new Batcher(this.window, batcherEvents, options.probePrefix ?? null);
 		this.#written = new Array<number>(options.lanes).fill(0);
 		this.#openAfterWritten = new Array<OpenTransaction | null>(options.lanes).fill(null);
 	}
@@ -72,8 +84,19 @@ export class Flow {
 		this.pump();
 	}
 
+	/** Frames that came, for the life of the process: whether the stream moves at all. */
+	get frameCount(): number {
+		return this.#frameCount;
+	}
+
+	/** Every lane has written all up to and including this batch. */
+	get writtenByAll(): number {
+		return Math.min(...this.#written);
+	}
+
 	/** One pgoutput message, a view. */
 	frame(message: Buffer): void {
+		this.#frameCount += 1;
 		if (this.#backlog.length > 0 || !this.#append(message)) {
 			this.#backlog.push(Buffer.from(message));
 			this.#backlogBytes += message.length;
@@ -95,7 +118,7 @@ export class Flow {
 	written(lane: number, sequence: number): void {
 		this.#written[lane] = Math.max(this.#written[lane] ?? 0, sequence);
 		this.#openAfterWritten[lane] = this.window.find(sequence)?.openAfter ?? null;
-		this.window.release(Math.min(...this.#written));
+		this.window.release(this.writtenByAll);
 		this.pump();
 	}
 

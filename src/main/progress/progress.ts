@@ -1,7 +1,7 @@
 /**
  * Whether the service advances, and if not, why: "alive but not advancing" is a state with a cause and an age,
  * not a silence. The judgement is pure; the record keeps since when it holds and tells the log on each change.
- * Must never act on what it sees (lanes.ts ends stuck lanes, replication.ts detaches). Called by the daemon.
+ * Must never act on what it sees (lanes.ts ends stuck lanes, replication.ts detaches). Called by the supervisor.
  */
 
 import type { Logger } from "../../shared/logging.ts";
@@ -22,6 +22,8 @@ export interface ProgressObservation {
 	readonly lastErrorCode: string | null;
 	readonly pauseReasons: readonly PauseReason[];
 	readonly lanes: readonly LaneProgress[];
+	/** See probe.ts. */
+	readonly probeProblem: Judgement | null;
 	/** WAL that the server has and we have not received; 0 when unknown. */
 	readonly behindBytes: number;
 }
@@ -37,9 +39,9 @@ export const STALLED_AFTER_MS = 10_000;
 /** Beyond this much unread WAL the service is behind, even if it advances. */
 export const BEHIND_BYTES = 64 * 1024 * 1024;
 
-/** Pure. The first that holds of: blind, stalled, backpressured, behind, streaming. */
+/** Pure. The first that holds of: blind, stalled, backpressured, what a late probe means, behind, streaming. */
 export function judgeProgress(observation: ProgressObservation): Judgement {
-	const { linkState, linkStep, lastErrorCode, pauseReasons, lanes, behindBytes } = observation;
+	const { linkState, linkStep, lastErrorCode, pauseReasons, lanes, probeProblem, behindBytes } = observation;
 	if (linkState !== "streaming") {
 		return { state: "blind", cause: lastErrorCode === null ? linkStep : `${linkStep}: ${lastErrorCode}` };
 	}
@@ -50,6 +52,9 @@ export function judgeProgress(observation: ProgressObservation): Judgement {
 	}
 	if (pauseReasons.length > 0) {
 		return { state: "backpressured", cause: pauseReasons.join(", ") };
+	}
+	if (probeProblem !== null) {
+		return probeProblem;
 	}
 	if (behindBytes >= BEHIND_BYTES) {
 		return { state: "behind", cause: "the server writes faster than Sluice reads, or an old transaction is open" };
@@ -87,7 +92,11 @@ export class ProgressRecord {
 		this.#judgement = next;
 	}
 
-	status(): Status["progress"] {
+	get state(): ProgressState {
+		return this.#judgement.state;
+	}
+
+	status(): Omit<Status["progress"], "probe"> {
 		return { ...this.#judgement, ageMs: this.#ageMs(), sinceLsn: this.#sinceLsn };
 	}
 

@@ -15,7 +15,7 @@ import type { ShapeTable } from "../../shared/shape-table.ts";
 import type { Status } from "../../shared/status.ts";
 import { type AdminRoute, adminTarget, isAllowedCaller, isLoopbackAddress, wholeNumber } from "./admin-route.ts";
 import { closeServer, listenOn } from "./api-server.ts";
-import { healthOf } from "./health.ts";
+import { adminHealthOf, healthOf } from "./health.ts";
 import { type HttpMeasures, metricsText } from "./metrics.ts";
 import { CONTENT_TYPE_JSON, SERVER_NAME } from "./response-headers.ts";
 import { parseTarget } from "./router.ts";
@@ -34,6 +34,7 @@ interface Reply {
 	readonly headers?: Readonly<Record<string, string>>;
 }
 
+const STALE_SECONDS_MAX = 86_400;
 const PROFILE_SECONDS_MAX = 120;
 const PROFILE_SECONDS_DEFAULT = 10;
 const CONTENT_TYPE_METRICS = "text/plain; version=0.0.4; charset=utf-8";
@@ -100,12 +101,12 @@ export class AdminServer {
 	}
 
 	async #answer(route: AdminRoute, query: URLSearchParams): Promise<Reply> {
-		const { main, measures, table } = this.#options;
+		const { main, measures } = this.#options;
 		switch (route) {
 			case "status":
 				return json(200, await main.status());
 			case "health":
-				return healthOf(table.statusLevel());
+				return this.#health(query);
 			case "metrics": {
 				const status = await this.#statusOrNull();
 				const body = await metricsText(status, measures);
@@ -117,6 +118,20 @@ export class AdminServer {
 			case "profile":
 				return this.#profile(query);
 		}
+	}
+
+	async #health(query: URLSearchParams): Promise<Reply> {
+		const { table } = this.#options;
+		const maxSeconds = wholeNumber(query.get("max-stale-seconds"), {
+			min: 0,
+			max: STALE_SECONDS_MAX,
+			fallback: STALE_SECONDS_MAX,
+		});
+		if (Number.isNaN(maxSeconds)) {
+			return json(400, { error: `max-stale-seconds must be 0 to ${STALE_SECONDS_MAX}` });
+		}
+		const maxStaleMs = query.has("max-stale-seconds") ? maxSeconds * 1_000 : null;
+		return adminHealthOf(healthOf(table.statusLevel(), table.progress()), await this.#statusOrNull(), maxStaleMs);
 	}
 
 	/** Metrics of this thread are worth having when main does not answer. */

@@ -19,7 +19,7 @@ import type { Logger } from "../../shared/logging.ts";
 import { type DeleteRooms, serveDelete } from "./delete-request.ts";
 import { Exchange } from "./exchange.ts";
 import { badRequest, describeError, stopping } from "./failures.ts";
-import { HEALTH_HEADERS, healthOf } from "./health.ts";
+import { healthOf } from "./health.ts";
 import type { RequestCounters } from "./metrics.ts";
 import { decodeQuery } from "./query.ts";
 import { preflightHeaders } from "./response-headers.ts";
@@ -128,8 +128,9 @@ export class ApiServer {
 				exchange.send(200, {}, null);
 				return;
 			case "health": {
-				const health = healthOf(this.#options.shape.table.statusLevel());
-				exchange.send(health.status, HEALTH_HEADERS, health.body);
+				const { table } = this.#options.shape;
+				const health = healthOf(table.statusLevel(), table.progress());
+				exchange.send(health.status, health.headers, health.body);
 				return;
 			}
 			case "none":

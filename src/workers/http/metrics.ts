@@ -114,6 +114,7 @@ function addStatus(registry: Registry, status: Status): void {
 	gauge(registry, "sluice_uptime_seconds", "Time since start", status.uptimeMs / 1_000);
 	addLink(registry, status);
 	addProgress(registry, status);
+	addRetainedWal(registry, status);
 	addLanes(registry, status);
 	gauge(registry, "sluice_window_bytes", "Bytes received and not yet written by every lane", status.window.bytes);
 	gauge(registry, "sluice_window_limit_bytes", "Limit of the window", status.window.limitBytes);
@@ -174,13 +175,8 @@ function addProgress(registry: Registry, { progress, server, link }: Status): vo
 	gauge(registry, "sluice_progress_state_age_seconds", "How long that state has lasted", progress.ageMs / 1_000);
 	gauge(registry, "sluice_link_paused_seconds", "How long the pause at hand has lasted", link.pausedForMs / 1_000);
 	counter(registry, "sluice_link_detaches_total", "Links closed in order because of a pause", link.detaches);
+	addProbe(registry, progress.probe);
 	if (server !== null) {
-		gauge(
-			registry,
-			"sluice_server_retained_wal_bytes",
-			"WAL that the server keeps for the slot",
-			server.retainedWalBytes,
-		);
 		gauge(
 			registry,
 			"sluice_server_behind_bytes",
@@ -189,6 +185,66 @@ function addProgress(registry: Registry, { progress, server, link }: Status): vo
 		);
 		if (server.safeWalBytes !== null) {
 			gauge(registry, "sluice_server_safe_wal_bytes", "WAL until the slot is at risk", server.safeWalBytes);
+		}
+	}
+}
+
+/** Proof that the way from the database is open. */
+function addProbe(registry: Registry, probe: Status["progress"]["probe"]): void {
+	counter(registry, "sluice_probes_sent_total", "Logical messages written to see whether they come", probe.sent);
+	counter(registry, "sluice_probes_lost_total", "Probes that never came: the link was made anew", probe.lost);
+	gauge(registry, "sluice_probe_stage_age_seconds", "Age of a probe in its stage", probe.stageAgeMs / 1_000);
+	if (probe.provenAgeMs !== null) {
+		gauge(
+			registry,
+			"sluice_proven_age_seconds",
+			"Since something last came all the way from the database to its acknowledgement",
+			probe.provenAgeMs / 1_000,
+		);
+	}
+	const trip = new Gauge({
+		name: "sluice_probe_round_trip_seconds",
+		help: "Of the last probe: from the database to us (received), and to its acknowledgement",
+		labelNames: ["to"],
+		registers: [registry],
+	});
+	for (const [to, milliseconds] of [
+		["received", probe.receiveMs],
+		["acknowledged", probe.roundTripMs],
+	] as const) {
+		if (milliseconds !== null) {
+			trip.set({ to }, milliseconds / 1_000);
+		}
+	}
+}
+
+/** What the server keeps for the slot. */
+function addRetainedWal(registry: Registry, { wal }: Status): void {
+	if (wal === null) {
+		return;
+	}
+	const retained = new Gauge({
+		name: "sluice_server_retained_wal_bytes",
+		help: "WAL that the server keeps for the slot, by whose doing it is: sluice, transaction or idle",
+		labelNames: ["cause"],
+		registers: [registry],
+	});
+	retained.set({ cause: wal.cause }, wal.retainedBytes);
+	const optional: readonly (readonly [name: string, help: string, value: number | null, divisor: number])[] = [
+		["sluice_server_unacknowledged_wal_bytes", "WAL above the slot's confirmed position", wal.unacknowledgedBytes, 1],
+		["sluice_server_retained_wal_bytes_per_second", "Growth over the last minutes", wal.bytesPerSecond, 1],
+		["sluice_server_wal_time_left_seconds", "Until the server gives the slot up", wal.timeLeftMs, 1_000],
+		["sluice_server_catalog_xmin_age", "Transactions since the oldest that the slot pins", wal.catalogXminAge, 1],
+		[
+			"sluice_server_oldest_transaction_seconds",
+			"Age of the oldest open transaction that has an id",
+			wal.oldestTransaction?.ageMs ?? null,
+			1_000,
+		],
+	];
+	for (const [name, help, value, divisor] of optional) {
+		if (value !== null) {
+			gauge(registry, name, help, value / divisor);
 		}
 	}
 }

@@ -7,7 +7,7 @@
 import { join } from "node:path";
 import type { MessagePort } from "node:worker_threads";
 import { must } from "../../shared/assert.ts";
-import { publicationName, slotName } from "../../shared/config.ts";
+import { probePrefix, publicationName, slotName } from "../../shared/config.ts";
 import { exposeControl } from "../../shared/control-call.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { shapesDirectory } from "../../shared/log-layout.ts";
@@ -15,6 +15,7 @@ import type { Logger } from "../../shared/logging.ts";
 import { formatLsn } from "../../shared/lsn.ts";
 import type {
 	LinkFacts,
+	ProbeEmission,
 	RegistrarControl,
 	RegistrarEvent,
 	RegistrarInit,
@@ -238,6 +239,10 @@ export class Registrar implements RegistrarControl {
 			// Before 16 there is no such function, and by default it is a superuser's.
 			this.#options.logger.debug({ err }, "the server could not be asked to log its running transactions");
 		}
+	}
+
+	async emitProbe(content: string): Promise<ProbeEmission> {
+		return this.#rooms.watch.emitProbe(probePrefix(this.#options.init.config), content);
 	}
 
 	async stop(): Promise<void> {

@@ -5,14 +5,22 @@ import { Batcher } from "../../../../src/main/flow/batcher.ts";
 import { Window, type WindowBatch } from "../../../../src/main/flow/window.ts";
 import { BATCH_HEADER_BYTES, FRAME_LENGTH_BYTES, readBatchHeader } from "../../../../src/shared/batch-layout.ts";
 import { BATCH_BYTES_MAX, SEGMENT_BYTES } from "../../../../src/shared/limits.ts";
-import { begin, commit, insert, relation, truncate } from "../../../support/pgoutput-frames.ts";
+import { begin, commit, insert, message, relation, truncate } from "../../../support/pgoutput-frames.ts";
 
 const ITEMS = relation(1000, "public", "items", [{ name: "id", key: true }]);
 
 function setUp(segments = 2) {
 	const window = new Window(segments * SEGMENT_BYTES);
 	const ends: bigint[] = [];
-	const batcher = new Batcher(window, { transactionBegins: () => undefined, transactionEnds: (lsn) => ends.push(lsn) });
+	const advanced: bigint[] = [];
+	const probes: [content: string, sequence: number][] = [];
+	const events = {
+		transactionBegins: () => undefined,
+		transactionEnds: (lsn: bigint) => ends.push(lsn),
+		streamAdvanced: (lsn: bigint) => advanced.push(lsn),
+		probe: (content: string, sequence: number) => probes.push([content, sequence]),
+	};
+	const batcher = new Batcher(window, events, "sluice:mine");
 	batcher.beginEpoch(1);
 	const batches: WindowBatch[] = [];
 	const closed = (batch: WindowBatch): void => {
@@ -20,7 +28,7 @@ function setUp(segments = 2) {
 	};
 	const append = (...frames: Buffer[]): boolean[] => frames.map((frame) => batcher.append(frame, closed));
 	const close = (): void => batcher.close(closed);
-	return { window, batcher, batches, ends, append, close, closed };
+	return { window, batcher, batches, ends, advanced, probes, append, close, closed };
 }
 
 function read(window: Window, batch: WindowBatch) {
@@ -147,8 +155,32 @@ describe("Batcher", () => {
 	});
 
 	it("passes over origins, types and logical messages", () => {
-		const { batcher, append } = setUp();
-		expect(append(Buffer.from("O123"), Buffer.from("Yabc"), Buffer.from("M123"))).toEqual([true, true, true]);
+		const { batcher, append, advanced, probes } = setUp();
+		const others = message("sluice:mine2", "x", 70n);
+		expect(append(Buffer.from("O123"), Buffer.from("Yabc"), others)).toEqual([true, true, true]);
 		expect(batcher.openBytes).toBe(0);
+		expect(probes).toEqual([]);
+		// F51: between transactions it says how far the server has decoded.
+		expect(advanced).toEqual([70n]);
+	});
+
+	it("sends its own probe on to the lanes, and names the batch that carries it", () => {
+		const { window, batches, append, close, advanced, probes } = setUp();
+		const probe = message("sluice:mine", "life:1", 80n);
+		append(probe);
+		close();
+		expect(probes).toEqual([["life:1", 1]]);
+		expect(advanced).toEqual([80n]);
+		const { header, frames } = read(window, batches[0] as WindowBatch);
+		expect(frames).toEqual([probe]);
+		expect(header).toMatchObject({ lastCommitEndLsn: 0n, firstLsn: 0n, startsInside: false, endsInside: false });
+	});
+
+	it("counts no message inside a transaction, nor one of a transaction, as progress, and takes none that is cut", () => {
+		const { append, advanced, probes } = setUp();
+		append(begin(100n, 7), message("sluice:mine", "life:2", 90n, true), message("sluice:mine", "life:3", 91n));
+		append(commit(100n, 150n), message("other", "", 160n, true));
+		expect([advanced, probes]).toEqual([[], []]);
+		expect(() => append(message("sluice:mine", "", 170n).subarray(0, 14))).toThrow("no valid message");
 	});
 });

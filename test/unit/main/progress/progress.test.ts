@@ -14,6 +14,7 @@ const well: ProgressObservation = {
 	lastErrorCode: null,
 	pauseReasons: [],
 	lanes: [{ id: 0, state: "running", waitingForMs: 0, retryCode: null }],
+	probeProblem: null,
 	behindBytes: 0,
 };
 
@@ -48,6 +49,12 @@ describe("judgeProgress", () => {
 		expect(
 			judgeProgress({ ...well, lanes: [{ id: 0, state: "suspended", waitingForMs: 60_000, retryCode: null }] }),
 		).toEqual({ state: "stalled", cause: "lane 0 is suspended" });
+	});
+
+	it("says what a late probe means, unless something else explains it", () => {
+		const probeProblem = { state: "blind", cause: "a probe does not come" } as const;
+		expect(judgeProgress({ ...well, probeProblem })).toEqual(probeProblem);
+		expect(judgeProgress({ ...well, probeProblem, pauseReasons: ["window"] }).state).toBe("backpressured");
 	});
 
 	it("is behind when the server has much more than we have received", () => {

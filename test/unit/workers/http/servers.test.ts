@@ -26,7 +26,13 @@ describe("the admin port", () => {
 		const status = await send("GET", "/v1/status");
 		expect(status.status).toBe(200);
 		expect(JSON.parse(status.text)).toMatchObject({ level: "active", link: { walsenderPid: 4711 } });
-		expect((await send("GET", "/v1/health/")).text).toBe('{"status":"active"}');
+		expect(JSON.parse((await send("GET", "/v1/health/")).text)).toMatchObject({
+			status: "active",
+			staleMs: 0,
+			progress: { state: "streaming", probe: { roundTripMs: 210 } },
+			retainedWal: { cause: "idle" },
+		});
+		expect((await send("GET", "/v1/health?max-stale-seconds=x")).status).toBe(400);
 	});
 
 	test("suspends and resumes one lane or all", async () => {
@@ -70,6 +76,11 @@ describe("the admin port", () => {
 			'sluice_lane_gauge{lane="0",name="shapes"} 3',
 			'sluice_event_loop_delay_seconds{thread="main",quantile="0.99"} 0.0015',
 			'sluice_http_admission_current{kind="existing"} 0',
+			'sluice_probe_round_trip_seconds{to="acknowledged"} 0.21',
+			"sluice_proven_age_seconds 1",
+			'sluice_server_retained_wal_bytes{cause="idle"} 4096',
+			"sluice_server_wal_time_left_seconds 1000",
+			"sluice_server_catalog_xmin_age 12",
 		]) {
 			expect(text).toContain(`${line}\n`);
 		}

@@ -55,6 +55,8 @@ export interface StandOptions {
 			| "bodiesBytesMax"
 			| "bodyLimits"
 			| "connectionsMax"
+			| "connectionRequestsMax"
+			| "connectionTimes"
 			| "eventTimes"
 			| "logger"
 			| "readinessWaitMs"
@@ -277,7 +279,23 @@ export function query(parameters: Readonly<Record<string, string>>): string {
 
 const STATUS: Status = {
 	level: "active",
-	progress: { state: "streaming", cause: null, ageMs: 0, sinceLsn: "0/0" },
+	progress: {
+		state: "streaming",
+		cause: null,
+		ageMs: 0,
+		sinceLsn: "0/0",
+		probe: {
+			intervalMs: 30_000,
+			provenAgeMs: 1_000,
+			roundTripMs: 210,
+			receiveMs: 12,
+			stage: null,
+			stageAgeMs: 0,
+			sent: 3,
+			lost: 0,
+			refused: false,
+		},
+	},
 	link: {
 		state: "streaming",
 		step: "streaming",
@@ -312,6 +330,16 @@ const STATUS: Status = {
 	cpuMs: { main: 321 },
 	shapes: { count: 3 },
 	server: null,
+	wal: {
+		retainedBytes: 4096,
+		unacknowledgedBytes: 1024,
+		bytesPerSecond: 100,
+		safeBytes: 100_000,
+		timeLeftMs: 1_000_000,
+		cause: "idle",
+		oldestTransaction: null,
+		catalogXminAge: 12,
+	},
 	memory: { rssBytes: 100_000_000 },
 	uptimeMs: 60_000,
 	pid: 1,
