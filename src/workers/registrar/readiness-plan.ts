@@ -73,14 +73,14 @@ export function planReadiness(
 	if (membership.membership === null && (manual || !(publication.owned && root.owned))) {
 		const why = manual
 			? "the SLUICE_MANUAL_TABLE_PUBLISHING setting prevents Sluice from adding it"
-			: `Sluice lacks privileges to add it: must be owner of ${publication.owned ? "table" : "publication"}`;
+			: `Sluice lacks privileges to add it${publication.owned ? ": must be owner of the table" : ""}`;
 		return refuse(
 			`Database table ${shown} is missing from the publication "${publicationName}" and ${why}`,
 			addTable(publicationName, table),
 		);
 	}
 	if (lacksOwner !== undefined) {
-		const why = manual ? "" : `: must be owner of table ${lacksOwner.name}`;
+		const why = manual ? "" : ": must be owner of the table";
 		return refuse(
 			`Database table ${displayQualified(lacksOwner)} does not have its replica identity set to FULL${why}`,
 			identityFull(lacksOwner),

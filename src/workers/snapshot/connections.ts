@@ -1,7 +1,7 @@
 /**
- * PostgreSQL connections of a snapshot thread, kept for a few seconds between tasks. Owns the session's settings,
- * which decide the text form of every value (the replication link uses the same: replication.md 4.5 step 7).
- * Must never be used by two tasks at once. Called by the snapshot task.
+ * PostgreSQL connections of a snapshot thread, kept for a few seconds between tasks. Owns the settings
+ * that decide the text form of every value (the replication link uses the same: replication.md 4.5 step 7). Must never
+ * be used by two tasks at once, nor leave anything behind in a session. Called by the snapshot task.
  */
 
 import pg from "pg";
@@ -9,17 +9,32 @@ import pg from "pg";
 const IDLE_MS = 5_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 
+/** Finds a vanished peer while a COPY brings nothing, which it may rightly do for long. */
+const TCP_KEEPALIVE_IDLE_MS = 30_000;
+
 /**
- * Row security is off so that a policy fails the snapshot instead of hiding rows that the stream would show.
- * `lock_timeout` bounds the wait behind somebody's exclusive lock.
+ * Begins a transaction of a snapshot, without fixing the snapshot. All settings are of the transaction: with a pooler
+ * in between the next one may run in another session. Row security is off so that a policy fails the snapshot instead
+ * of hiding rows that the stream would show. `lock_timeout` bounds the wait behind somebody's exclusive lock.
  */
-const SESSION = `
-	SET bytea_output = 'hex'; SET DateStyle = 'ISO, DMY'; SET TimeZone = 'UTC'; SET extra_float_digits = 1;
-	SET IntervalStyle = 'iso_8601'; SET row_security = off; SET statement_timeout = 0; SET lock_timeout = '30s';
-	SET idle_in_transaction_session_timeout = 0; SET client_min_messages = warning;
-	SET search_path = pg_catalog;
-	SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
-	WHERE name IN ('transaction_timeout', 'idle_session_timeout')`;
+export const BEGIN_SNAPSHOT = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+	SET LOCAL bytea_output = 'hex'; SET LOCAL DateStyle = 'ISO, DMY'; SET LOCAL TimeZone = 'UTC';
+	SET LOCAL extra_float_digits = 1; SET LOCAL IntervalStyle = 'iso_8601'; SET LOCAL row_security = off;
+	SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '30s'; SET LOCAL client_min_messages = warning;
+	SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL search_path = pg_catalog`;
+
+/** In the statement that fixes the snapshot: 17 and later may limit a transaction as a whole. */
+export const NO_TRANSACTION_TIMEOUT = `(SELECT pg_catalog.set_config(name, '0', true) FROM pg_catalog.pg_settings
+	WHERE name = 'transaction_timeout') AS transaction_timeout`;
+
+/** Above `lock_timeout`: a statement that has not answered by then never will, the other end is gone. */
+const ANSWER_TIMEOUT_MS = 45_000;
+
+/** A statement that answers soon: pg gives it up when it does not. */
+export function withinTime(text: string): pg.QueryConfig {
+	const config = { text, query_timeout: ANSWER_TIMEOUT_MS };
+	return config;
+}
 
 interface Idle {
 	readonly client: pg.Client;
@@ -40,12 +55,12 @@ export async function takeConnection(databaseUrl: string): Promise<pg.Client> {
 		application_name: "sluice-snapshot",
 		connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
 		keepAlive: true,
+		keepAliveInitialDelayMillis: TCP_KEEPALIVE_IDLE_MS,
 	});
 	client.on("error", () => forget(databaseUrl, client));
 	client.on("end", () => forget(databaseUrl, client));
 	try {
 		await client.connect();
-		await client.query(SESSION);
 	} catch (error) {
 		void client.end().catch(() => {});
 		throw error;

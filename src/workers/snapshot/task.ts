@@ -16,7 +16,13 @@ import type { ShapeDefinition, SnapshotInfo } from "../../shared/shape-definitio
 import type { SnapshotInbound, SnapshotOutbound, SnapshotOutcome, SnapshotTask } from "../../shared/snapshot-task.ts";
 import { quoteIdentifier, quoteQualified } from "../../shared/sql-quoting.ts";
 import { ChunkWriter } from "./chunk-writer.ts";
-import { releaseConnection, takeConnection } from "./connections.ts";
+import {
+	BEGIN_SNAPSHOT,
+	NO_TRANSACTION_TIMEOUT,
+	releaseConnection,
+	takeConnection,
+	withinTime,
+} from "./connections.ts";
 import { CopyRows } from "./copy-rows.ts";
 import { snapshotError } from "./snapshot-error.ts";
 
@@ -25,9 +31,9 @@ import { snapshotError } from "./snapshot-error.ts";
  * the snapshot an empty table (PostgreSQL documentation, "Caveats" of MVCC). The SELECT fixes the snapshot and then reads
  * the insert position, so every transaction that the snapshot sees has its commit record below it.
  */
-const BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 const FIX_SNAPSHOT = `
-	SELECT pg_catalog.pg_current_snapshot()::text AS snapshot, pg_catalog.pg_current_wal_insert_lsn()::text AS lsn`;
+	SELECT pg_catalog.pg_current_snapshot()::text AS snapshot, pg_catalog.pg_current_wal_insert_lsn()::text AS lsn,
+		${NO_TRANSACTION_TIMEOUT}`;
 
 const INSUFFICIENT_PRIVILEGE = "42501";
 
@@ -56,7 +62,7 @@ async function attempt(task: SnapshotTask, orders: Orders): Promise<SnapshotOutc
 		const order = await orders.next();
 		if (order === "go") {
 			const finished = await writeChunks(task, client, snapshot);
-			await client.query("COMMIT");
+			await client.query(withinTime("COMMIT"));
 			clean = true;
 			return finished;
 		}
@@ -86,20 +92,20 @@ async function attempt(task: SnapshotTask, orders: Orders): Promise<SnapshotOutc
 async function begin(client: pg.Client, definition: ShapeDefinition): Promise<SnapshotInfo> {
 	const lock = `LOCK TABLE ${tableSource(definition)} IN ACCESS SHARE MODE`;
 	try {
-		return await fixSnapshot(client, `${BEGIN}; ${lock}; ${FIX_SNAPSHOT}`);
+		return await fixSnapshot(client, `${BEGIN_SNAPSHOT}; ${lock}; ${FIX_SNAPSHOT}`);
 	} catch (error) {
 		if (!(error instanceof pg.DatabaseError) || error.code !== INSUFFICIENT_PRIVILEGE) {
 			throw error;
 		}
 		// LOCK wants a right to the whole table. A role that may read some columns does without; COPY will tell if not.
 		await client.query("ROLLBACK");
-		return fixSnapshot(client, `${BEGIN}; ${FIX_SNAPSHOT}`);
+		return fixSnapshot(client, `${BEGIN_SNAPSHOT}; ${FIX_SNAPSHOT}`);
 	}
 }
 
 async function fixSnapshot(client: pg.Client, statements: string): Promise<SnapshotInfo> {
 	// Several statements in one simple query: pg answers with a list of results.
-	const results = (await client.query(statements)) as unknown as readonly pg.QueryResult<{
+	const results = (await client.query(withinTime(statements))) as unknown as readonly pg.QueryResult<{
 		snapshot: string;
 		lsn: string;
 	}>[];
