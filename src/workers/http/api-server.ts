@@ -19,6 +19,7 @@ import type { Logger } from "../../shared/logging.ts";
 import { type DeleteRooms, serveDelete } from "./delete-request.ts";
 import { Exchange } from "./exchange.ts";
 import { badRequest, describeError, stopping } from "./failures.ts";
+import { tableInPath, translatedQuery } from "./first-generation.ts";
 import { healthOf } from "./health.ts";
 import type { RequestCounters } from "./metrics.ts";
 import { decodeQuery } from "./query.ts";
@@ -97,12 +98,14 @@ export class ApiServer {
 	#handle(request: IncomingMessage, response: ServerResponse): void {
 		const { segments, rawQuery } = parseTarget(request.url ?? "/");
 		const route = segments === null ? "none" : apiRoute(request.method ?? "GET", segments);
+		const table = segments === null || route === "none" ? null : tableInPath(segments);
 		const exchange = new Exchange({
 			request,
 			response,
 			logger: this.#options.logger,
 			isShapeRoute: route === "shape" || route === "preflight" || route === "delete",
 			isStopping: () => this.#stopping,
+			usesOldNames: table !== null,
 		});
 		const finished = this.#options.counters.begin(route);
 		exchange.onEnd(() => {
@@ -145,7 +148,7 @@ export class ApiServer {
 					exchange.fail(stopping());
 					return;
 				}
-				this.#serveProtected(exchange, route, rawQuery);
+				this.#serveProtected(exchange, route, { rawQuery, table });
 		}
 	}
 
@@ -156,12 +159,18 @@ export class ApiServer {
 		exchange.response.end();
 	}
 
-	#serveProtected(exchange: Exchange, route: "shape" | "delete", rawQuery: string): void {
-		const query = decodeQuery(rawQuery);
-		if (query === null) {
+	/** @param target `table` is what a first-form request names in its path, else null */
+	#serveProtected(
+		exchange: Exchange,
+		route: "shape" | "delete",
+		target: { readonly rawQuery: string; readonly table: string | null },
+	): void {
+		const decoded = decodeQuery(target.rawQuery);
+		if (decoded === null) {
 			exchange.send(400, {}, null);
 			return;
 		}
+		const query = target.table === null ? decoded : translatedQuery(decoded, target.table);
 		if (!this.#options.secret.allows(query)) {
 			exchange.send(401, {}, '{"message":"Unauthorized - Invalid API secret"}');
 			return;

@@ -9,6 +9,7 @@ import type { Transform } from "node:stream";
 import type { Logger } from "../../shared/logging.ts";
 import { type FileBody, PieceSource, sendPieces, sendTransformed, sendWhole } from "./body-writer.ts";
 import type { Failure } from "./failures.ts";
+import { addOldNames } from "./first-generation.ts";
 import { generateRequestId } from "./request-id.ts";
 import { commonHeaders, errorHeaders, type Headers, requestId } from "./response-headers.ts";
 
@@ -23,6 +24,7 @@ export class Exchange {
 	readonly #common: Headers;
 	readonly #startedMs = performance.now();
 	readonly #isStopping: () => boolean;
+	readonly #usesOldNames: boolean;
 	#reason: string | null = null;
 	#endsConnection = false;
 
@@ -32,12 +34,15 @@ export class Exchange {
 		readonly logger: Logger;
 		readonly isShapeRoute: boolean;
 		readonly isStopping: () => boolean;
+		/** The client knows the headers of the protocol's first form. */
+		readonly usesOldNames?: boolean;
 	}) {
 		const { request, response } = options;
 		this.request = request;
 		this.response = response;
 		this.#logger = options.logger;
 		this.#isStopping = options.isStopping;
+		this.#usesOldNames = options.usesOldNames ?? false;
 		this.isHead = request.method === "HEAD";
 		this.method = this.isHead ? "GET" : (request.method ?? "GET");
 		this.id = requestId(request.headers["x-request-id"], generateRequestId);
@@ -131,6 +136,9 @@ export class Exchange {
 		}
 		if (this.#endsConnection || this.#isStopping()) {
 			all["connection"] = "close";
+		}
+		if (this.#usesOldNames) {
+			addOldNames(all);
 		}
 		this.response.writeHead(status, all);
 	}

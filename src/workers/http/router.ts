@@ -41,8 +41,13 @@ export function apiRoute(method: string, segments: readonly string[]): ApiRoute 
 	if (segments.length === 0) {
 		return reads ? "root" : "none";
 	}
-	if (segments.length !== 2 || segments[0] !== "v1") {
+	if (segments[0] !== "v1" || segments.length < 2 || segments.length > 3) {
 		return "none";
+	}
+	if (segments.length === 3) {
+		// The first form of the protocol, which had no DELETE and no POST.
+		const isShape = segments[1] === "shape";
+		return isShape && reads ? "shape" : isShape && method === "OPTIONS" ? "preflight" : "none";
 	}
 	if (segments[1] === "health") {
 		return reads ? "health" : "none";

@@ -146,7 +146,12 @@ describe("routes", () => {
 		["GET", "/v1%2Fshape", "none"],
 		["GET", "/V1/shape", "none"],
 		["GET", "/v1/./shape", "none"],
-		["GET", "/v1/shape/items", "none"],
+		["GET", "/v1/shape/items?offset=-1", "shape"],
+		["OPTIONS", "/v1/shape/items", "preflight"],
+		["POST", "/v1/shape/items", "none"],
+		["DELETE", "/v1/shape/items", "none"],
+		["GET", "/v1/health/items", "none"],
+		["GET", "/v1/shape/items/more", "none"],
 		["PATCH", "/v1/shape", "none"],
 		["POST", "/", "none"],
 	])("%s %s is %s", (method, url, route) => {
