@@ -80,6 +80,15 @@ export function releaseConnection(databaseUrl: string, client: pg.Client): void 
 	idleConnections.set(databaseUrl, idle);
 }
 
+/** Null when the URL does not say. */
+export function roleOf(databaseUrl: string): string | null {
+	try {
+		return decodeURIComponent(new URL(databaseUrl).username) || null;
+	} catch {
+		return null;
+	}
+}
+
 function forget(databaseUrl: string, client: pg.Client): void {
 	const idle = idleConnections.get(databaseUrl) ?? [];
 	const at = idle.findIndex((entry) => entry.client === client);

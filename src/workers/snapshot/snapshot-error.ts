@@ -6,9 +6,18 @@
 import pg from "pg";
 import { InvariantError } from "../../shared/assert.ts";
 import { SluiceError } from "../../shared/errors.ts";
+import type { QualifiedName } from "../../shared/identifiers.ts";
+import { quoteIdentifier, quoteQualified } from "../../shared/sql-quoting.ts";
+
+/** For whom and what, for the statement that an operator should run. */
+export interface SnapshotSubject {
+	readonly table: QualifiedName;
+	/** Null when it is not known. */
+	readonly role: string | null;
+}
 
 /** Always a SluiceError, except for bugs of ours. */
-export function snapshotError(error: unknown): unknown {
+export function snapshotError(error: unknown, subject?: SnapshotSubject): unknown {
 	if (error instanceof SluiceError || error instanceof InvariantError || error instanceof TypeError) {
 		return error;
 	}
@@ -16,6 +25,7 @@ export function snapshotError(error: unknown): unknown {
 		return new SluiceError("SLUICE_SNAPSHOT_FAILED", {
 			sqlState: error.code,
 			serverMessage: serverMessage(error.code, error.message),
+			...(error.code === "42501" && subject !== undefined ? { statement: grant(subject) } : {}),
 		});
 	}
 	return new SluiceError("SLUICE_SNAPSHOT_FAILED", {
@@ -23,6 +33,10 @@ export function snapshotError(error: unknown): unknown {
 		serverMessage: "Database connection not available",
 		cause: error,
 	});
+}
+
+function grant({ table, role }: SnapshotSubject): string {
+	return `GRANT SELECT ON ${quoteQualified(table)} TO ${role === null ? "…" : quoteIdentifier(role)}`;
 }
 
 function serverMessage(sqlState: string, message: string): string {

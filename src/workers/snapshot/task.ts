@@ -20,11 +20,12 @@ import {
 	BEGIN_SNAPSHOT,
 	NO_TRANSACTION_TIMEOUT,
 	releaseConnection,
+	roleOf,
 	takeConnection,
 	withinTime,
 } from "./connections.ts";
 import { CopyRows } from "./copy-rows.ts";
-import { snapshotError } from "./snapshot-error.ts";
+import { type SnapshotSubject, snapshotError } from "./snapshot-error.ts";
 
 /**
  * One round trip. The lock comes before the snapshot: a TRUNCATE or a rewriting ALTER TABLE between the two would leave
@@ -43,10 +44,16 @@ export async function takeSnapshot(task: SnapshotTask): Promise<SnapshotOutcome>
 	try {
 		return await attempt(task, orders);
 	} catch (error) {
-		return orders.aborted ? { kind: "aborted" } : { kind: "failed", error: toWire(snapshotError(error)) };
+		return orders.aborted
+			? { kind: "aborted" }
+			: { kind: "failed", error: toWire(snapshotError(error, subjectOf(task))) };
 	} finally {
 		task.port.close();
 	}
+}
+
+function subjectOf({ databaseUrl, definition }: SnapshotTask): SnapshotSubject {
+	return { table: definition.table, role: roleOf(databaseUrl) };
 }
 
 async function attempt(task: SnapshotTask, orders: Orders): Promise<SnapshotOutcome> {
