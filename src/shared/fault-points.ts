@@ -21,6 +21,8 @@ export type FaultAction =
 	| { readonly kind: "block"; readonly durationMs: number }
 	/** Ends the thread as a crash would. */
 	| { readonly kind: "crash" }
+	/** Fills the thread's heap until V8 ends it (ERR_WORKER_OUT_OF_MEMORY). */
+	| { readonly kind: "exhaust" }
 	/** Throws an error with a system code, as a full disk does. */
 	| { readonly kind: "fail"; readonly systemCode: string };
 
@@ -33,6 +35,8 @@ export interface Fault {
 	readonly times?: number;
 	/** Only in this lane; every lane when absent. */
 	readonly lane?: number;
+	/** Only while the lane works on the shape in this slot. */
+	readonly slot?: number;
 }
 
 /** Nothing planned: what production runs with. */
@@ -48,10 +52,13 @@ export class FaultInjector {
 			.map((fault) => ({ fault, passes: 0, fired: 0 }));
 	}
 
-	/** @throws Error with `code` = the planned system code */
-	pass(point: FaultPoint): void {
+	/**
+	 * @param slot of the shape that the lane works on, where that is known
+	 * @throws Error with `code` = the planned system code
+	 */
+	pass(point: FaultPoint, slot?: number): void {
 		for (const entry of this.#faults) {
-			if (entry.fault.point !== point) {
+			if (entry.fault.point !== point || (entry.fault.slot !== undefined && entry.fault.slot !== slot)) {
 				continue;
 			}
 			entry.passes += 1;
@@ -72,6 +79,12 @@ export class FaultInjector {
 				// In a worker thread this ends the thread, not the process.
 				process.exit(70);
 				return;
+			case "exhaust": {
+				const held: object[] = [];
+				for (;;) {
+					held.push(new Array(1_000).fill(held.length));
+				}
+			}
 			case "fail":
 				throw Object.assign(new Error(`injected fault: ${action.systemCode}`), { code: action.systemCode });
 		}

@@ -89,7 +89,7 @@ export class LaneShell {
 		this.#store = parts.createStore({
 			chunkBytes: config.chunkBytes,
 			lanes: config.workers,
-			beforeWrite: () => this.#faults.pass("lane.log.write"),
+			beforeWrite: () => this.#faults.pass("lane.log.write", this.#table.laneWorkingOn(lane)),
 		});
 		const { openTransaction } = resume;
 		const post = (event: LaneEvent): void => task.registrarEventPort.postMessage(event);
