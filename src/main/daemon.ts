@@ -17,6 +17,7 @@ import type {
 	RegistrarControl,
 	RegistrarEvent,
 	RegistrarInit,
+	RegistrarOpened,
 	ThreadSample,
 } from "../shared/messages.ts";
 import { LEVEL_ACTIVE, LEVEL_READ_ONLY, NO_SLOT, ShapeTable, type StatusLevel } from "../shared/shape-table.ts";
@@ -30,6 +31,7 @@ import { Lanes } from "./pool/lanes.ts";
 import { ServiceThread } from "./pool/service-thread.ts";
 import { Supervisor } from "./progress/supervisor.ts";
 import { Replication } from "./replication.ts";
+import { SlotCreationPatience } from "./slot-creation.ts";
 import { StatusMonitor } from "./status/status-monitor.ts";
 import { describeStatus } from "./status-document.ts";
 
@@ -45,8 +47,6 @@ type RegistrarThread = ServiceThread<RegistrarInit, RegistrarControl, RegistrarE
 
 /** A lock that is not regained in this time counts as somebody else's. */
 const LOCK_GRACE_MS = 10_000;
-/** Slot creation that waits this long is helped along, again and again. */
-const NUDGE_AFTER_MS = 10_000;
 const WATCHDOG_INTERVAL_MS = 1_000;
 const LANES_STOP_DEADLINE_MS = 10_000;
 const THREAD_STOP_DEADLINE_MS = 5_000;
@@ -78,6 +78,7 @@ export class Daemon {
 	readonly #registrar: RegistrarThread;
 	readonly #http: HttpThreads;
 	readonly #supervisor: Supervisor;
+	readonly #slotCreation = new SlotCreationPatience();
 	readonly #delay = startDelayHistogram();
 	readonly #samples = new Map<string, ThreadSample>();
 	readonly #startedMs = performance.now();
@@ -87,7 +88,6 @@ export class Daemon {
 	#acknowledgedAtStart = 0n;
 	#stopping: Promise<void> | null = null;
 	#databaseProblem: string | null = null;
-	#slotCreationSinceMs = 0;
 	#lockTimer: NodeJS.Timeout | undefined;
 	#watchdog: NodeJS.Timeout | undefined;
 	#streamedBefore = false;
@@ -159,21 +159,44 @@ export class Daemon {
 	}
 
 	/**
-	 * Locks the data directory, listens, restores the shapes, then connects in the background.
+	 * Opens the data directory and listens. When the directory is ours, restores the shapes, then connects in the
+	 * background; when another daemon writes it, serves what there is, and does the same once that one has ended.
 	 * @throws SluiceError what the registrar's `open` and the HTTP threads' `listen` throw
 	 */
 	async start(): Promise<void> {
-		const { position, shapeCount } = await this.#registrar.control.open();
-		this.#acknowledgedAtStart = position?.acknowledgedLsn ?? 0n;
-		this.#shapeCount = shapeCount;
+		const opened = await this.#registrar.control.open();
+		this.#shapeCount = opened.shapeCount;
 		this.#status.set("catalogue", true);
 		this.#ports = await this.#http.start();
 		this.#status.set("http", true);
+		if (opened.role === "writer") {
+			await this.#lead(opened);
+			return;
+		}
+		this.#status.set("following", true);
+		this.#log.info({ ...this.#ports, shapes: opened.shapeCount }, "sluice is listening, and follows another daemon");
+		this.#takeOver().catch((error: unknown) => this.#fatal(asSluiceError(error)));
+	}
+
+	/** However long the other daemon lives. Readers keep reading, and waiting, all the while. */
+	async #takeOver(): Promise<void> {
+		const opened = await Promise.race([this.#registrar.control.takeOver(), this.finished]);
+		if (opened !== undefined && this.#stopping === null) {
+			this.#log.info("the other daemon has ended, taking over");
+			await this.#lead(opened);
+		}
+	}
+
+	/** The data directory is ours: its shapes are taken up by lanes, and the stream by the link. */
+	async #lead({ position, shapeCount }: RegistrarOpened): Promise<void> {
+		this.#acknowledgedAtStart = position?.acknowledgedLsn ?? 0n;
+		this.#shapeCount = shapeCount;
 		// Lanes that cannot start make the service end instead; then nobody answers this.
 		await Promise.race([this.#lanes.start(), this.finished]);
 		if (this.#stopping !== null) {
 			return;
 		}
+		this.#status.set("following", false);
 		this.#watchdog = setInterval(() => this.#watch(), WATCHDOG_INTERVAL_MS);
 		this.#log.info(
 			{
@@ -320,16 +343,7 @@ export class Daemon {
 	/** Once a second: does everything advance, and does a lane have to be ended? */
 	#watch(): void {
 		this.#supervisor.tick();
-		this.#nudge(this.#replication.status().step);
-	}
-
-	/** Slot creation waits for a record that an idle server writes rarely; the registrar can ask for one. */
-	#nudge(step: string): void {
-		const nowMs = performance.now();
-		if (step !== "slot-create") {
-			this.#slotCreationSinceMs = nowMs;
-		} else if (nowMs - this.#slotCreationSinceMs > NUDGE_AFTER_MS) {
-			this.#slotCreationSinceMs = nowMs;
+		if (this.#slotCreation.isDue(this.#replication.status().step, performance.now())) {
 			this.#log.warn("the slot cannot be created yet: open transactions have to end first");
 			this.#registrar.control.nudgeSlotCreation().catch(() => undefined);
 		}
@@ -343,9 +357,7 @@ export class Daemon {
 					this.#replication.start();
 				}
 			},
-			(error: unknown) => {
-				this.#fatal(error instanceof SluiceError ? error : new SluiceError("SLUICE_INTERNAL", { cause: error }));
-			},
+			(error: unknown) => this.#fatal(asSluiceError(error)),
 		);
 	}
 
@@ -418,6 +430,10 @@ export class Daemon {
 		this.#finish(error);
 		this.stop().catch(() => undefined);
 	}
+}
+
+function asSluiceError(error: unknown): SluiceError {
+	return error instanceof SluiceError ? error : new SluiceError("SLUICE_INTERNAL", { cause: error });
 }
 
 function laneBatch(batch: WindowBatch): LaneBatch {

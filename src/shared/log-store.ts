@@ -100,3 +100,17 @@ export interface LogStore {
 	release(log: LaneLog): void;
 	releaseAll(): void;
 }
+
+/** How following went: "lost": the log is shorter than what was shown, it has to be opened anew. */
+export type FollowStep = "advanced" | "unchanged" | "lost";
+
+/** A log that another process writes, as seen by one that reads along. */
+export interface FollowedLog {
+	/** What readers may see. */
+	readonly state: LogState;
+	/** Looks for more. @throws a system error of the file system */
+	advance(): FollowStep;
+}
+
+/** Implemented by workers/log for the registrar. @throws SluiceError `SLUICE_LOG_CORRUPT`, `SLUICE_DISK_FAILED` */
+export type FollowLog = (directory: string, acknowledgedLsn: bigint) => FollowedLog;

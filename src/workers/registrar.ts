@@ -1,5 +1,5 @@
 /**
- * Entry of the registrar's thread: wires the where room into the registrar and exposes it to main. Owns the
+ * Entry of the registrar's thread: wires the where room, and reading along in logs, into the registrar and exposes it to main. Owns the
  * thread's ports and its end; the work is in registrar/. Started by main.
  */
 
@@ -9,6 +9,7 @@ import { exposeControl } from "../shared/control-call.ts";
 import { createLogger } from "../shared/logging.ts";
 import type { RegistrarControl, RegistrarInit } from "../shared/messages.ts";
 import { startSampling } from "../shared/thread-sample.ts";
+import { followLog } from "./log/log-follow.ts";
 import { Registrar } from "./registrar/registrar.ts";
 import { loadWhereParser } from "./where/where-parser.ts";
 
@@ -19,6 +20,7 @@ const logger = createLogger(init.config.logLevel, "registrar");
 const registrar = new Registrar({
 	init,
 	whereParser: await loadWhereParser(),
+	followLog: (directory, acknowledgedLsn) => followLog(directory, acknowledgedLsn, init.config.chunkBytes),
 	logger,
 	onEvent: (event) => init.eventPort.postMessage(event),
 	onFatal: (error) => {
@@ -33,6 +35,7 @@ const stopSampling = startSampling((sample) => init.eventPort.postMessage(sample
 
 const control: RegistrarControl = {
 	open: () => registrar.open(),
+	takeOver: () => registrar.takeOver(),
 	acquireLock: () => registrar.acquireLock(),
 	reconcilePosition: (facts, receivedLsn) => registrar.reconcilePosition(facts, receivedLsn),
 	storeAcknowledged: (lsn) => registrar.storeAcknowledged(lsn),

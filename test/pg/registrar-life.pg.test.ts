@@ -13,7 +13,7 @@ import { embeddedServers, testServers, uniqueName, useServer } from "../support/
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { tlsServer } from "../support/tls.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { createPublication, type RegistrarSetup, TestRegistrar } from "./registrar-setup.ts";
+import { createPublication, type RegistrarSetup, shapeRequest, TestRegistrar } from "./registrar-setup.ts";
 
 function roomsOf(server: ReturnType<typeof useServer>) {
 	return async (schema: string) => {
@@ -244,13 +244,40 @@ describe.each(testServers())("the registrar on $name", (kind) => {
 		await registrar.registrar.nudgeSlotCreation();
 	});
 
-	it("refuses a data directory that another registrar holds", async () => {
+	it("follows a data directory that another registrar holds, and takes it over with the same shapes", async () => {
 		await using room = await prepare(ITEMS);
 		await using first = await TestRegistrar.start(room.setup);
 		await using second = await TestRegistrar.create(room.setup);
-		await expect(second.registrar.open()).rejects.toMatchObject({ code: "SLUICE_DATA_DIR_LOCKED" });
+		const early = await first.complete({ table: "items" });
+		expect(await second.registrar.open()).toMatchObject({ role: "follower", shapeCount: 1 });
+		const seen = await second.readable.findHandle(early.handle);
+		expect(seen).toMatchObject({ handle: early.handle, directory: early.directory });
+		expect(await second.readable.resolveShape(shapeRequest({ table: "items" }))).toEqual(seen);
+		// Another spelling of the same shape: found without asking the first.
+		expect(await second.readable.resolveShape(shapeRequest({ table: "public.items" }))).toEqual(seen);
+		await expect(second.readable.resolveShape(shapeRequest({ table: "nowhere" }))).rejects.toMatchObject({
+			code: "SLUICE_REQUEST_INVALID",
+		});
+		const narrow = { table: "items", where: "id > 1" };
+		await expect(second.readable.resolveShape(shapeRequest(narrow))).rejects.toMatchObject({
+			code: "SLUICE_NOT_ACTIVE",
+		});
+		const late = await first.complete(narrow);
+		expect((await second.readable.resolveShape(shapeRequest(narrow))).handle).toBe(late.handle);
+		await first.registrar.shapes.deleteShape({ definition: null, handle: early.handle });
+		await waitFor("the second to see the end of a shape", () => second.table.state(seen?.slot ?? 0) === SLOT_REMOVED);
+		expect(await second.readable.findHandle(early.handle)).toBeNull();
+
+		const takenOver = second.registrar.takeOver();
 		await first.registrar.stop();
-		await second.registrar.open();
+		expect(await takenOver).toMatchObject({ role: "writer", shapeCount: 1, position: { acknowledgedLsn: 1000n } });
+		await second.attach();
+		await second.registrar.acquireLock();
+		await second.reconcile({});
+		expect((await second.resolve(narrow)).handle).toBe(late.handle);
+		expect(second.lane.restored.map((shape) => shape.handle)).toEqual([late.handle]);
+		const made = await second.complete({ table: "items" });
+		expect(made.handle).not.toBe(early.handle);
 	});
 
 	it("drops a stored shape whose directory is gone", async () => {

@@ -20,6 +20,7 @@ import type {
 } from "../../src/shared/messages.ts";
 import type { ShapeAssignment, SnapshotInfo } from "../../src/shared/shape-definition.ts";
 import { ShapeTable, SLOT_ACTIVE } from "../../src/shared/shape-table.ts";
+import { followLog } from "../../src/workers/log/log-follow.ts";
 import { Registrar } from "../../src/workers/registrar/registrar.ts";
 import { loadWhereParser } from "../../src/workers/where/where-parser.ts";
 import type { TestDatabase } from "../support/postgres.ts";
@@ -147,10 +148,15 @@ export class TestRegistrar implements AsyncDisposable {
 		this.registrar = new Registrar({
 			init: { config: this.config, instanceId: this.instanceId, shapeTable: this.table.memory },
 			whereParser,
+			followLog: (directory, acknowledgedLsn) => followLog(directory, acknowledgedLsn, this.config.chunkBytes),
 			logger: createLogger("silent", "registrar"),
 			onEvent: (event) => this.events.push(event),
 			onFatal: (error) => this.fatal.push(error),
 		});
+	}
+
+	get readable(): Registrar["readable"] {
+		return this.registrar.readable;
 	}
 
 	/** Not opened yet. */

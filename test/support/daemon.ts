@@ -22,13 +22,15 @@ export interface TestDaemonOptions {
 	readonly disableKeepalive?: boolean;
 	/** Wait until the service is active. Default true. */
 	readonly waitUntilActive?: boolean;
+	/** Same stream and same data directory as this one, which may run. */
+	readonly beside?: TestDaemon;
 }
 
 const START_TIMEOUT_MS = 30_000;
 const LOG_BYTES_KEPT = 200_000;
 
 export class TestDaemon {
-	readonly streamId = uniqueName("s");
+	readonly streamId: string;
 	readonly #options: TestDaemonOptions;
 	readonly #directory: TemporaryDirectory;
 	#child: ChildProcess | null = null;
@@ -39,6 +41,7 @@ export class TestDaemon {
 	constructor(options: TestDaemonOptions, directory: TemporaryDirectory) {
 		this.#options = options;
 		this.#directory = directory;
+		this.streamId = options.beside?.streamId ?? uniqueName("s");
 	}
 
 	static async start(options: TestDaemonOptions): Promise<TestDaemon> {
@@ -52,7 +55,7 @@ export class TestDaemon {
 	}
 
 	get dataDirectory(): string {
-		return join(this.#directory.path, "data");
+		return this.#options.beside?.dataDirectory ?? join(this.#directory.path, "data");
 	}
 
 	/** Of the shape API: what the official client takes as `url`. */

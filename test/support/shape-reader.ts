@@ -14,11 +14,17 @@ export class ShapeReader {
 	readonly #abort = new AbortController();
 	readonly errors: Error[] = [];
 
-	constructor(url: string, params: Record<string, string | string[] | Record<string, string>>) {
+	/** @param liveSse take news as an event stream instead of long-polls */
+	constructor(
+		url: string,
+		params: Record<string, string | string[] | Record<string, string>>,
+		{ liveSse = false }: { readonly liveSse?: boolean } = {},
+	) {
 		const stream = new ShapeStream<Row>({
 			url,
 			params: params as { table: string },
 			signal: this.#abort.signal,
+			liveSse,
 			// Raw text, as PostgreSQL prints it: comparable with a SELECT.
 			parser: RAW_PARSER,
 			backoffOptions: { initialDelay: 50, maxDelay: 500, multiplier: 2 },

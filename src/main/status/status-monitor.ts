@@ -8,17 +8,27 @@ import { SluiceError } from "../../shared/errors.ts";
 import { LEVEL_ACTIVE, LEVEL_READ_ONLY, LEVEL_STARTING, type StatusLevel } from "../../shared/shape-table.ts";
 
 /** What must hold; each is owned by one part and unset when that part fails. */
-export type Condition = "catalogue" | "http" | "lanes" | "lock" | "link";
+export type Condition =
+	| "catalogue"
+	| "http"
+	/** Shapes' logs can be opened, because another daemon that writes them is followed. */
+	| "following"
+	| "lanes"
+	| "lock"
+	| "link";
 
-const READ_ONLY_NEEDS: readonly Condition[] = ["catalogue", "http", "lanes"];
-const ACTIVE_NEEDS: readonly Condition[] = [...READ_ONLY_NEEDS, "lock", "link"];
+const ACTIVE_NEEDS: readonly Condition[] = ["catalogue", "http", "lanes", "lock", "link"];
 
-/** Pure: the level that these conditions make. */
+/**
+ * Pure: the level that these conditions make. Who has the lock and does not stream yet is starting, whoever waits for
+ * it and can serve what there is is read-only (replication.md 6.5).
+ */
 export function levelOf(held: ReadonlySet<Condition>): StatusLevel {
 	if (ACTIVE_NEEDS.every((condition) => held.has(condition))) {
 		return LEVEL_ACTIVE;
 	}
-	return READ_ONLY_NEEDS.every((condition) => held.has(condition)) ? LEVEL_READ_ONLY : LEVEL_STARTING;
+	const canServe = held.has("catalogue") && held.has("http") && (held.has("lanes") || held.has("following"));
+	return canServe && !held.has("lock") ? LEVEL_READ_ONLY : LEVEL_STARTING;
 }
 
 interface Waiter {

@@ -181,7 +181,11 @@ class ShapeReading {
 			let answered = false;
 			while (!answered && !this.#exchange.closed) {
 				const view = viewShape(table, this.#shape);
-				answered = await this.#step(planRead(this.#parameters.offset, view), view, waiter);
+				answered = await this.#step(
+					planRead(this.#parameters.offset, view, this.#parameters.definition.log === "changes_only"),
+					view,
+					waiter,
+				);
 			}
 		} finally {
 			waiter.close();

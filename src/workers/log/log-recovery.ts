@@ -60,6 +60,22 @@ export function recoverLog(directory: string, rules: RecoveryRules, chunkBytes: 
 	}
 }
 
+/**
+ * Where the recovery would find the last complete transaction to end; no file is changed. For whoever reads along in
+ * a log that another process may be writing.
+ * @throws SluiceError as {@link recoverLog}
+ */
+export function surveyLog(directory: string, rules: RecoveryRules, chunkBytes: number): LogTail {
+	const recovery = new Recovery(directory, rules, chunkBytes);
+	try {
+		return recovery.survey();
+	} catch (error) {
+		throw diskError(error, "survey");
+	} finally {
+		recovery.close();
+	}
+}
+
 class Recovery {
 	readonly #directory: string;
 	readonly #rules: RecoveryRules;
@@ -95,6 +111,14 @@ class Recovery {
 			createdFiles: this.#syncedSegment < tail.segment,
 			files,
 		};
+	}
+
+	survey(): LogTail {
+		const last = this.#lastSegment();
+		if (last >= 0) {
+			this.#verify(last);
+		}
+		return this.#completed;
 	}
 
 	close(): void {

@@ -9,14 +9,24 @@
 import { createHash } from "node:crypto";
 import { closeSync, fsyncSync, openSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { invariant } from "../../shared/assert.ts";
+import { must } from "../../shared/assert.ts";
 import { writeError } from "../../shared/disk-error.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import type { StoredPosition } from "../../shared/messages.ts";
-import type { ShapeDefinition, SnapshotInfo, TableInfo } from "../../shared/shape-definition.ts";
+import type { ShapeDefinition, TableInfo } from "../../shared/shape-definition.ts";
+import {
+	FORMAT_VERSION,
+	REVISION_KEY,
+	readMeta,
+	readPosition,
+	readShapes,
+	type StoredShape,
+	textOf,
+} from "./catalogue-rows.ts";
 import { HandleSource } from "./handle-source.ts";
 
-const FORMAT_VERSION = 1;
+/** While it is opened: another daemon may look at the same moment. Afterwards nothing may block this thread. */
+const OPEN_TIMEOUT_MS = 5_000;
 
 const SCHEMA = `
 	CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -32,21 +42,10 @@ const SCHEMA = `
 	CREATE TABLE IF NOT EXISTS requests (
 		digest TEXT PRIMARY KEY, handle TEXT NOT NULL REFERENCES shapes (handle) ON DELETE CASCADE) STRICT, WITHOUT ROWID;
 	CREATE INDEX IF NOT EXISTS requests_by_handle ON requests (handle);
+	CREATE TABLE IF NOT EXISTS reads (
+		handle TEXT PRIMARY KEY REFERENCES shapes (handle) ON DELETE CASCADE, last_read INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 	CREATE TABLE IF NOT EXISTS ready_tables (oid INTEGER PRIMARY KEY, membership TEXT NOT NULL) STRICT;
 `;
-
-/** A complete shape. */
-export interface StoredShape {
-	readonly handle: string;
-	/** Hexadecimal digest of the definition. */
-	readonly identity: string;
-	readonly definition: ShapeDefinition;
-	readonly schemaHeader: string;
-	readonly snapshot: SnapshotInfo;
-	readonly chunks: number;
-	/** Digests of the requests that lead here. */
-	readonly requests: readonly string[];
-}
 
 interface Change {
 	readonly apply: () => void;
@@ -54,41 +53,49 @@ interface Change {
 	readonly reject: (error: unknown) => void;
 }
 
-type Row = Record<string, unknown>;
-
 export class Catalogue {
-	readonly #database: DatabaseSync;
+	readonly #path: string;
 	readonly #shapesDirectory: string;
-	readonly #handles: HandleSource;
 	readonly #statements = new Map<string, StatementSync>();
 	/** Digest of each table object met, so that ten thousand shapes of one table hash it once. */
 	readonly #tableDigests = new WeakMap<TableInfo, string>();
 	readonly #pending: Change[] = [];
+	#database: DatabaseSync | null = null;
+	#handles: HandleSource | null = null;
 	#flushScheduled = false;
 	#shapesRemoved = false;
 
 	/**
+	 * Not open yet: only the daemon that holds the data directory may open it.
 	 * @param path of catalogue.sqlite
 	 * @param shapesDirectory synced before a shape is committed, so that its directory exists after a crash
-	 * @throws SluiceError `SLUICE_CATALOGUE_UNREADABLE`
 	 */
 	constructor(path: string, shapesDirectory: string) {
+		this.#path = path;
 		this.#shapesDirectory = shapesDirectory;
+	}
+
+	/** @throws SluiceError `SLUICE_CATALOGUE_UNREADABLE` */
+	open(): void {
+		const path = this.#path;
 		let database: DatabaseSync | null = null;
 		try {
-			database = new DatabaseSync(path, { enableForeignKeyConstraints: true });
+			database = new DatabaseSync(path, { enableForeignKeyConstraints: true, timeout: OPEN_TIMEOUT_MS });
 			database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
 			const check = database.prepare("PRAGMA quick_check(1)").get();
 			if (check?.["quick_check"] !== "ok") {
 				throw new SluiceError("SLUICE_CATALOGUE_UNREADABLE", { path, check: check?.["quick_check"] });
 			}
 			database.exec(SCHEMA);
+			database.exec("PRAGMA busy_timeout = 0");
 			this.#database = database;
 			this.#checkVersion(path);
 			this.#handles = new HandleSource(Number(this.#readMeta("handle_lease_us") ?? "0"), (leaseUs) =>
 				this.#writeMeta("handle_lease_us", String(leaseUs)),
 			);
 		} catch (cause) {
+			this.#database = null;
+			this.#statements.clear();
 			database?.close();
 			throw cause instanceof SluiceError ? cause : new SluiceError("SLUICE_CATALOGUE_UNREADABLE", { path, cause });
 		}
@@ -96,20 +103,11 @@ export class Catalogue {
 
 	/** A handle that was never given out before, in this process or an earlier one. */
 	newHandle(identity: string): string {
-		return this.#handles.next(identity, Date.now());
+		return must(this.#handles, "handles come from an open catalogue").next(identity, Date.now());
 	}
 
 	position(): StoredPosition | null {
-		const row = this.#prepared("SELECT * FROM position").get();
-		if (row === undefined) {
-			return null;
-		}
-		return {
-			systemIdentifier: textOf(row, "system_identifier"),
-			timeline: Number(row["timeline"]),
-			slotName: textOf(row, "slot_name"),
-			acknowledgedLsn: BigInt(textOf(row, "acknowledged_lsn")),
-		};
+		return readPosition(this.#opened);
 	}
 
 	/** Durable when it returns. */
@@ -131,46 +129,10 @@ export class Catalogue {
 	 */
 	shapes(): StoredShape[] {
 		try {
-			return this.#readShapes();
+			return readShapes(this.#opened, this.#tableDigests);
 		} catch (cause) {
 			throw new SluiceError("SLUICE_CATALOGUE_UNREADABLE", { cause });
 		}
-	}
-
-	#readShapes(): StoredShape[] {
-		const tables = new Map<string, TableInfo>();
-		for (const row of this.#prepared("SELECT digest, info FROM tables").all()) {
-			const table = JSON.parse(textOf(row, "info")) as TableInfo;
-			const digest = textOf(row, "digest");
-			tables.set(digest, table);
-			this.#tableDigests.set(table, digest);
-		}
-		const requests = new Map<string, string[]>();
-		for (const row of this.#prepared("SELECT digest, handle FROM requests").all()) {
-			const handle = textOf(row, "handle");
-			const known = requests.get(handle);
-			if (known === undefined) {
-				requests.set(handle, [textOf(row, "digest")]);
-			} else {
-				known.push(textOf(row, "digest"));
-			}
-		}
-		return this.#prepared("SELECT * FROM shapes")
-			.all()
-			.map((row) => {
-				const handle = textOf(row, "handle");
-				const table = tables.get(textOf(row, "table_digest"));
-				invariant(table !== undefined, "the catalogue's foreign keys hold");
-				return {
-					handle,
-					identity: textOf(row, "identity"),
-					definition: { ...(JSON.parse(textOf(row, "definition")) as Omit<ShapeDefinition, "table">), table },
-					schemaHeader: textOf(row, "schema_header"),
-					snapshot: JSON.parse(textOf(row, "snapshot")) as SnapshotInfo,
-					chunks: Number(row["chunks"]),
-					requests: requests.get(handle) ?? [],
-				};
-			});
 	}
 
 	/** Resolves once the shape is durable. */
@@ -209,6 +171,36 @@ export class Catalogue {
 		});
 	}
 
+	/** The shape's table has another description now, which changes nothing but the schema header. */
+	describeShape(handle: string, definition: ShapeDefinition, schemaHeader: string): Promise<void> {
+		return this.#change(() => {
+			const { table, ...rest } = definition;
+			this.#run(
+				"UPDATE shapes SET table_digest = ?, definition = ?, schema_header = ? WHERE handle = ?",
+				this.#storeTable(table),
+				JSON.stringify(rest),
+				schemaHeader,
+				handle,
+			);
+			this.#shapesRemoved = true;
+		});
+	}
+
+	/** When shapes were read last, in seconds since 1970, by handle. */
+	lastReads(): Map<string, number> {
+		const rows = this.#prepared("SELECT handle, last_read FROM reads").all();
+		return new Map(rows.map((row) => [textOf(row, "handle"), Number(row["last_read"])]));
+	}
+
+	/** Resolves once it is durable. Handles that are not (or no longer) stored are left out. */
+	storeReads(reads: readonly { readonly handle: string; readonly lastRead: number }[]): Promise<void> {
+		return this.#change(() => {
+			for (const { handle, lastRead } of reads) {
+				this.#run("INSERT OR REPLACE INTO reads SELECT handle, ? FROM shapes WHERE handle = ?", lastRead, handle);
+			}
+		});
+	}
+
 	/** Tables whose membership was waited for, by oid; see publication.ts. */
 	readyMembership(tableOid: number): string | null {
 		const row = this.#prepared("SELECT membership FROM ready_tables WHERE oid = ?").get(tableOid);
@@ -225,9 +217,11 @@ export class Catalogue {
 
 	/** Commits what is pending and closes the file. */
 	close(): void {
-		if (this.#database.isOpen) {
+		if (this.#database !== null) {
 			this.#flush();
 			this.#database.close();
+			this.#database = null;
+			this.#statements.clear();
 		}
 	}
 
@@ -235,7 +229,7 @@ export class Catalogue {
 
 	#change(apply: () => void): Promise<void> {
 		return new Promise((resolve, reject) => {
-			if (!this.#database.isOpen) {
+			if (this.#database === null) {
 				reject(new SluiceError("SLUICE_NOT_ACTIVE"));
 				return;
 			}
@@ -252,12 +246,13 @@ export class Catalogue {
 
 	#flush(): void {
 		const changes = this.#pending.splice(0);
-		if (changes.length === 0) {
+		const database = this.#database;
+		if (changes.length === 0 || database === null) {
 			return;
 		}
 		try {
 			syncDirectory(this.#shapesDirectory);
-			this.#database.exec("BEGIN IMMEDIATE");
+			database.exec("BEGIN IMMEDIATE");
 			for (const change of changes) {
 				change.apply();
 			}
@@ -266,10 +261,11 @@ export class Catalogue {
 				this.#run("DELETE FROM tables WHERE NOT EXISTS (SELECT 1 FROM shapes WHERE table_digest = tables.digest)");
 				this.#shapesRemoved = false;
 			}
-			this.#database.exec("COMMIT");
+			this.#countRevision();
+			database.exec("COMMIT");
 		} catch (cause) {
-			if (this.#database.isOpen && this.#database.isTransaction) {
-				this.#database.exec("ROLLBACK");
+			if (database.isOpen && database.isTransaction) {
+				database.exec("ROLLBACK");
 			}
 			const error = storageError(cause);
 			for (const change of changes) {
@@ -280,6 +276,11 @@ export class Catalogue {
 		for (const change of changes) {
 			change.resolve();
 		}
+	}
+
+	/** Whoever reads along learns from it that shapes or their requests changed. */
+	#countRevision(): void {
+		this.#writeMeta(REVISION_KEY, String(Number(this.#readMeta(REVISION_KEY) ?? "0") + 1));
 	}
 
 	#insertRequest(digest: string, handle: string): void {
@@ -311,18 +312,25 @@ export class Catalogue {
 	}
 
 	#readMeta(key: string): string | null {
-		const row = this.#prepared("SELECT value FROM meta WHERE key = ?").get(key);
-		return row === undefined ? null : textOf(row, "value");
+		return readMeta(this.#opened, key);
 	}
 
 	#writeMeta(key: string, value: string): void {
 		this.#run("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, value);
 	}
 
+	/** @throws SluiceError `SLUICE_NOT_ACTIVE` before {@link open}, as long as another daemon writes, and after {@link close} */
+	get #opened(): DatabaseSync {
+		if (this.#database === null) {
+			throw new SluiceError("SLUICE_NOT_ACTIVE");
+		}
+		return this.#database;
+	}
+
 	#prepared(sql: string): StatementSync {
 		let statement = this.#statements.get(sql);
 		if (statement === undefined) {
-			statement = this.#database.prepare(sql);
+			statement = this.#opened.prepare(sql);
 			this.#statements.set(sql, statement);
 		}
 		return statement;
@@ -335,12 +343,6 @@ export class Catalogue {
 			throw storageError(cause);
 		}
 	}
-}
-
-function textOf(row: Row, column: string): string {
-	const value = row[column];
-	invariant(typeof value === "string", "the catalogue's tables are strict");
-	return value;
 }
 
 function syncDirectory(path: string): void {

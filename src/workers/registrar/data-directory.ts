@@ -1,6 +1,7 @@
 /**
- * The data directory: makes its folders and holds the lock that keeps a second daemon out. Owns lock.sqlite
- * only; must never touch the catalogue or a shape's files. Called by the registrar, first and last.
+ * The data directory: makes its folders and holds the lock by which one daemon at a time writes in it. Owns
+ * lock.sqlite only; must never touch the catalogue or a shape's files. Called by the registrar, first and last, and
+ * again and again while another daemon writes.
  */
 
 import { mkdirSync } from "node:fs";
@@ -13,40 +14,51 @@ import { shapesDirectory } from "../../shared/log-layout.ts";
 const SQLITE_BUSY = 5;
 const SQLITE_LOCKED = 6;
 
-export interface DataDirectoryLock {
-	release(): void;
-}
-
 /**
- * Creates the directory when it is missing and locks it. The lock is a file lock that SQLite takes, so the
- * operating system releases it however the process ends.
- * @throws SluiceError `SLUICE_DATA_DIR_LOCKED`, `SLUICE_DATA_DIR_UNUSABLE`
+ * The lock is a file lock that SQLite takes, so the operating system releases it however the process ends, and a
+ * process id says nothing.
  */
-export function lockDataDirectory(dataDir: string): DataDirectoryLock {
-	let database: DatabaseSync;
-	try {
-		// It holds rows of the application's tables: nobody else on the machine may read them.
-		mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-		mkdirSync(shapesDirectory(dataDir), { recursive: true, mode: 0o700 });
-		database = new DatabaseSync(join(dataDir, "lock.sqlite"), { timeout: 0 });
-	} catch (cause) {
-		throw new SluiceError("SLUICE_DATA_DIR_UNUSABLE", { dataDir, cause });
+export class DataDirectory {
+	readonly #path: string;
+	readonly #database: DatabaseSync;
+
+	private constructor(path: string, database: DatabaseSync) {
+		this.#path = path;
+		this.#database = database;
 	}
-	try {
-		// Nothing is ever written in this transaction: it only holds the lock.
-		database.exec("BEGIN EXCLUSIVE");
-	} catch (cause) {
-		database.close();
-		const locked = isBusy(cause);
-		throw new SluiceError(locked ? "SLUICE_DATA_DIR_LOCKED" : "SLUICE_DATA_DIR_UNUSABLE", { dataDir, cause });
+
+	/** Creates the directory when it is missing. Takes no lock. @throws SluiceError `SLUICE_DATA_DIR_UNUSABLE` */
+	static open(path: string): DataDirectory {
+		try {
+			// It holds rows of the application's tables: nobody else on the machine may read them.
+			mkdirSync(path, { recursive: true, mode: 0o700 });
+			mkdirSync(shapesDirectory(path), { recursive: true, mode: 0o700 });
+			return new DataDirectory(path, new DatabaseSync(join(path, "lock.sqlite"), { timeout: 0 }));
+		} catch (cause) {
+			throw new SluiceError("SLUICE_DATA_DIR_UNUSABLE", { dataDir: path, cause });
+		}
 	}
-	return {
-		release() {
-			if (database.isOpen) {
-				database.close();
+
+	/** False while another process (or another owner in this one) has the lock. @throws SluiceError `SLUICE_DATA_DIR_UNUSABLE` */
+	tryLock(): boolean {
+		try {
+			// Nothing is ever written in this transaction: it only holds the lock.
+			this.#database.exec("BEGIN EXCLUSIVE");
+			return true;
+		} catch (cause) {
+			if (isBusy(cause)) {
+				return false;
 			}
-		},
-	};
+			throw new SluiceError("SLUICE_DATA_DIR_UNUSABLE", { dataDir: this.#path, cause });
+		}
+	}
+
+	/** Gives the lock up if it is held. Idempotent. */
+	close(): void {
+		if (this.#database.isOpen) {
+			this.#database.close();
+		}
+	}
 }
 
 function isBusy(error: unknown): boolean {

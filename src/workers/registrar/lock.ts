@@ -11,6 +11,7 @@ import { SluiceError } from "../../shared/errors.ts";
 import type { Logger } from "../../shared/logging.ts";
 import { backoffMs, waitMs } from "./backoff.ts";
 import type { ConnectionTarget } from "./connection-target.ts";
+import { LOCK_APPLICATION_NAME } from "./lock-breaker.ts";
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const BACKOFF = { firstMs: 250, maxMs: 10_000 };
@@ -18,13 +19,20 @@ const BACKOFF = { firstMs: 250, maxMs: 10_000 };
 const PROBE_INTERVAL_MS = 10_000;
 const PROBE_TIMEOUT_MS = 10_000;
 
-/** Of the session. The server notices within 5 s when we die while we wait for the lock. */
+/**
+ * Of the session. The server notices within 5 s when our process dies while we wait for the lock, and within 25 s
+ * when our host does, whatever the session is doing.
+ */
 const SETTINGS = [
 	"SET statement_timeout = 0",
 	"SET lock_timeout = 0",
 	"SET idle_session_timeout = 0",
 	"SET client_min_messages = warning",
 	"SET client_connection_check_interval = '5s'",
+	"SET tcp_keepalives_idle = 10",
+	"SET tcp_keepalives_interval = 5",
+	"SET tcp_keepalives_count = 3",
+	"SET tcp_user_timeout = '25s'",
 ] as const;
 
 export interface StreamLockOptions {
@@ -110,7 +118,7 @@ export class StreamLock {
 		const { target, slotName, logger } = this.#options;
 		try {
 			const client = await target.connect(
-				{ application_name: "sluice-lock", connectionTimeoutMillis: CONNECT_TIMEOUT_MS },
+				{ application_name: LOCK_APPLICATION_NAME, connectionTimeoutMillis: CONNECT_TIMEOUT_MS },
 				(next) => {
 					this.#stop.signal.throwIfAborted();
 					this.#client = next;

@@ -4,43 +4,32 @@
  * (RegistrarControl) through the entry, src/workers/registrar.ts.
  */
 
-import { join } from "node:path";
 import type { MessagePort } from "node:worker_threads";
 import { must } from "../../shared/assert.ts";
-import { probePrefix, publicationName, slotName } from "../../shared/config.ts";
+import { probePrefix } from "../../shared/config.ts";
 import { exposeControl } from "../../shared/control-call.ts";
 import { SluiceError } from "../../shared/errors.ts";
-import { shapesDirectory } from "../../shared/log-layout.ts";
-import type { Logger } from "../../shared/logging.ts";
 import { formatLsn } from "../../shared/lsn.ts";
 import type {
 	LinkFacts,
 	ProbeEmission,
 	RegistrarControl,
-	RegistrarEvent,
-	RegistrarInit,
+	RegistrarOpened,
+	ShapeRequest,
 	StoredPosition,
 } from "../../shared/messages.ts";
 import { ShapeTable } from "../../shared/shape-table.ts";
 import { waitMs } from "./backoff.ts";
-import { Catalogue, type StoredShape } from "./catalogue.ts";
-import { makeConnections } from "./connections.ts";
-import { Continuity } from "./continuity.ts";
-import { type DataDirectoryLock, lockDataDirectory } from "./data-directory.ts";
-import type { Database } from "./database.ts";
-import { Inspector } from "./inspector.ts";
+import { DataDirectory } from "./data-directory.ts";
+import type { FollowedShapes } from "./followed-shapes.ts";
+import { Following } from "./following.ts";
 import { Lanes } from "./lanes.ts";
-import { StreamLock } from "./lock.ts";
-import { existingDirectories, removeOrphans } from "./orphans.ts";
+import type { StreamLock } from "./lock.ts";
 import { decidePosition } from "./position.ts";
-import { Publication } from "./publication.ts";
-import { Reconciler } from "./reconciler.ts";
-import { ServerWatch } from "./server-watch.ts";
-import { ShapeRequests, type WhereParser } from "./shape-request.ts";
-import { Shapes } from "./shapes.ts";
-import { SlotAnnouncer, Slots } from "./slots.ts";
-import { SnapshotPool } from "./snapshots.ts";
-import { type OrderByParser, SubsetQueries } from "./subset-query.ts";
+import type { Reconciler } from "./reconciler.ts";
+import { assembleRooms, cataloguePath, type RegistrarOptions, type RegistrarRooms } from "./rooms.ts";
+import type { Shapes } from "./shapes.ts";
+import { takeUpShapes } from "./take-up.ts";
 
 /** A position waits for the removals before it; main tries again later. */
 const REMOVALS_WAIT_MS = 5_000;
@@ -50,40 +39,14 @@ const REMOVALS_WAIT_MS = 5_000;
  */
 const PURGE_REST_MS = 1_000;
 
-export interface RegistrarOptions {
-	readonly init: Pick<RegistrarInit, "config" | "instanceId" | "shapeTable">;
-	readonly whereParser: WhereParser & OrderByParser;
-	readonly logger: Logger;
-	readonly onEvent: (event: RegistrarEvent) => void;
-	/** The registrar cannot go on: its thread should end. */
-	readonly onFatal: (error: unknown) => void;
-}
-
-/** What exists between open and stop. */
-interface Opened {
-	readonly directoryLock: DataDirectoryLock;
-	readonly catalogue: Catalogue;
-	readonly database: Database;
-	/** The same, or through a pooler. */
-	readonly queries: Database;
-	readonly inspector: Inspector;
-	readonly publication: Publication;
-	readonly snapshots: SnapshotPool;
-	readonly continuity: Continuity;
-	readonly announcer: SlotAnnouncer;
-	readonly shapes: Shapes;
-	readonly subsets: SubsetQueries;
-	readonly lock: StreamLock;
-	readonly watch: ServerWatch;
-	readonly reconciler: Reconciler;
-}
-
 export class Registrar implements RegistrarControl {
 	readonly #options: RegistrarOptions;
 	readonly #lanes = new Lanes();
 	readonly #httpPorts: MessagePort[] = [];
 	readonly #stopping = new AbortController();
-	#opened: Opened | null = null;
+	#opened: RegistrarRooms | null = null;
+	/** As long as another daemon writes the data directory. */
+	#following: Following | null = null;
 	/** Set by reconcilePosition; before it nobody knows whether shapes can be continued. */
 	#position: StoredPosition | null = null;
 	/** What is there was compared with the database since the start: shapes may be made. */
@@ -106,46 +69,79 @@ export class Registrar implements RegistrarControl {
 
 	// --- RegistrarControl
 
-	async open(): Promise<{ readonly position: StoredPosition | null; readonly shapeCount: number }> {
-		const { config } = this.#options.init;
-		const directoryLock = lockDataDirectory(config.dataDir);
-		let catalogue: Catalogue | null = null;
+	async open(): Promise<RegistrarOpened> {
+		const directory = DataDirectory.open(this.#options.init.config.dataDir);
+		let opened: RegistrarRooms | null = null;
 		try {
-			catalogue = new Catalogue(join(config.dataDir, "catalogue.sqlite"), shapesDirectory(config.dataDir));
-			const stored = catalogue.shapes();
-			const opened = this.#assemble(directoryLock, catalogue);
-			const shapeCount = await this.#restore(opened, stored);
+			const isOurs = directory.tryLock();
+			opened = this.#assemble(directory);
+			if (isOurs) {
+				opened.catalogue.open();
+				const begun = await this.#beginWriting(opened, null);
+				this.#opened = opened;
+				return begun;
+			}
+			this.#following = this.#follow(opened);
+			this.#following.start();
 			this.#opened = opened;
-			opened.reconciler.start();
-			return { position: catalogue.position(), shapeCount };
+			const shapeCount = this.#following.shapes.count;
+			this.#options.logger.info({ shapes: shapeCount }, "another daemon writes the data directory, reading along");
+			return { role: "follower", position: null, shapeCount };
 		} catch (error) {
-			catalogue?.close();
-			directoryLock.release();
+			await this.#following?.close();
+			opened?.catalogue.close();
+			directory.close();
 			throw error;
 		}
 	}
 
-	/** Fills the shape table with what is still there, and clears away what nobody owns. */
-	async #restore(opened: Opened, stored: readonly StoredShape[]): Promise<number> {
+	async takeOver(): Promise<RegistrarOpened> {
+		const following = must(this.#following, "only a registrar that follows takes over");
+		await following.untilOurs();
+		const opened = this.#rooms;
+		const beganMs = performance.now();
+		opened.catalogue.open();
+		await following.finish();
+		const begun = await this.#beginWriting(opened, following.shapes);
+		this.#following = null;
+		const tookMs = Math.round(performance.now() - beganMs);
+		this.#options.logger.info({ ...begun, position: undefined, tookMs }, "the data directory is ours now");
+		return begun;
+	}
+
+	async #beginWriting(opened: RegistrarRooms, followed: FollowedShapes | null): Promise<RegistrarOpened> {
 		const { logger, init } = this.#options;
-		const existing = existingDirectories(init.config.dataDir);
-		const kept = stored.filter((shape) => existing.has(shape.handle));
-		for (const shape of stored.filter((each) => !existing.has(each.handle))) {
-			logger.warn({ handle: shape.handle }, "a shape's directory is missing, dropping the shape");
-			await opened.catalogue.removeShape(shape.handle);
-		}
-		for (const shape of kept) {
-			opened.inspector.intern(shape.definition.table);
-		}
-		opened.shapes.restore(kept);
-		const owned = new Set(kept.map((shape) => shape.handle));
-		const orphans = [...existing].filter((name) => !owned.has(name));
-		void removeOrphans(init.config.dataDir, orphans, this.#stopping.signal, logger);
-		logger.info({ shapes: kept.length, orphans: orphans.length }, "the catalogue is open");
-		return kept.length;
+		const shapeCount = await takeUpShapes(
+			{ ...opened, dataDir: init.config.dataDir, logger },
+			followed,
+			this.#stopping.signal,
+		);
+		opened.expiry.restore();
+		opened.reconciler.start();
+		opened.expiry.start();
+		return { role: "writer", position: opened.catalogue.position(), shapeCount };
+	}
+
+	#follow({ directory, slots, announcer, requests }: RegistrarRooms): Following {
+		const { init, followLog, logger } = this.#options;
+		return new Following({
+			directory,
+			cataloguePath: cataloguePath(init.config.dataDir),
+			followLog,
+			slots,
+			announcer,
+			requests,
+			table: new ShapeTable(init.shapeTable),
+			dataDir: init.config.dataDir,
+			laneCount: init.config.workers,
+			onCount: () => this.#announceCount(),
+			logger,
+			signal: this.#stopping.signal,
+		});
 	}
 
 	async acquireLock(): Promise<void> {
+		this.#rooms.breaker.start();
 		await this.#rooms.lock.acquire();
 		this.#rooms.watch.start();
 	}
@@ -218,15 +214,16 @@ export class Registrar implements RegistrarControl {
 	}
 
 	async attachHttp(attachment: { readonly port: MessagePort }): Promise<void> {
-		const { shapes, subsets } = this.#rooms;
+		const { subsets } = this.#rooms;
 		this.#httpPorts.push(attachment.port);
 		exposeControl(
 			{
-				resolveShape: shapes.resolveShape.bind(shapes),
-				findHandle: shapes.findHandle.bind(shapes),
-				deleteShape: shapes.deleteShape.bind(shapes),
-				reportCorrupt: shapes.reportCorrupt.bind(shapes),
+				resolveShape: (request: ShapeRequest) => this.readable.resolveShape(request),
+				findHandle: (handle: string) => this.readable.findHandle(handle),
+				deleteShape: (request: Parameters<Shapes["deleteShape"]>[0]) => this.readable.deleteShape(request),
+				reportCorrupt: (handle: string, generation: number) => this.readable.reportCorrupt(handle, generation),
 				querySubset: subsets.query.bind(subsets),
+				cancelSubset: subsets.cancel.bind(subsets),
 			},
 			attachment.port,
 		);
@@ -252,7 +249,9 @@ export class Registrar implements RegistrarControl {
 			return;
 		}
 		this.#opened = null;
+		await this.#following?.close();
 		await opened.reconciler.stop();
+		await opened.expiry.stop();
 		await opened.shapes.stop();
 		for (const port of this.#httpPorts) {
 			port.close();
@@ -260,107 +259,41 @@ export class Registrar implements RegistrarControl {
 		await opened.snapshots.close();
 		this.#lanes.close();
 		await opened.watch.close();
+		await opened.breaker.close();
 		await opened.lock.close();
 		await opened.database.close();
 		await opened.queries.close();
 		opened.announcer.close();
 		opened.catalogue.close();
-		opened.directoryLock.release();
+		opened.directory.close();
 	}
 
 	// --- assembly
 
-	get #rooms(): Opened {
+	get #rooms(): RegistrarRooms {
 		if (this.#opened === null) {
 			throw new SluiceError("SLUICE_NOT_ACTIVE");
 		}
 		return this.#opened;
 	}
 
-	#assemble(directoryLock: DataDirectoryLock, catalogue: Catalogue): Opened {
-		const { init, whereParser, logger, onEvent, onFatal } = this.#options;
-		const { config, instanceId } = init;
-		const { signal } = this.#stopping;
-		const connections = makeConnections(config, logger);
-		const { target, database, queries } = connections;
-		const inspector = new Inspector(queries);
-		const publication = new Publication({
-			database,
-			memberships: catalogue,
-			name: publicationName(config),
-			manual: config.manualTablePublishing,
-			endShapes: (tableOid) => shapes.endTable(tableOid),
-			signal,
-		});
-		const snapshots = new SnapshotPool(connections.snapshotUrl, config.chunkBytes, onFatal);
-		const continuity = new Continuity(database);
-		const announcer = new SlotAnnouncer(instanceId);
-		const lock = new StreamLock({
-			target,
-			slotName: slotName(config),
-			logger,
-			onReachable: (reachable, problem) => onEvent({ kind: "database", reachable, problem: problem?.code ?? null }),
-			onHeld: (held) => onEvent({ kind: "lock", held }),
-		});
-		const watch = new ServerWatch({
-			target,
-			slotName: slotName(config),
-			onObservation: (observation) => onEvent({ kind: "server", observation }),
-			onLeaving: () => onEvent({ kind: "server-leaving" }),
-			logger,
-		});
-		const shapes = new Shapes({
-			table: new ShapeTable(init.shapeTable),
-			announcer,
+	/** Of the process that writes: ours, or the other one as we see it. */
+	get readable(): Shapes | FollowedShapes {
+		return this.#following?.shapes ?? this.#rooms.shapes;
+	}
+
+	#assemble(directory: DataDirectory): RegistrarRooms {
+		const isPositioned = (): boolean => this.#position !== null;
+		return assembleRooms(directory, {
+			...this.#options,
 			lanes: this.#lanes,
-			publication,
-			snapshots,
-			continuity,
-			catalogue,
-			slots: new Slots(),
-			requests: new ShapeRequests(inspector, whereParser),
-			inspector,
-			logger,
-			dataDir: config.dataDir,
-			laneCount: config.workers,
-			obstacle: () => this.#obstacle(lock),
+			signal: this.#stopping.signal,
+			obstacle: (lock) => this.#obstacle(lock),
 			purgeOver: () => this.#untilPurgeOver(),
+			isPositioned,
 			onCount: () => this.#announceCount(),
-			signal,
+			readableShape: (handle, generation) => this.readable.readable(handle, generation),
 		});
-		const subsets = new SubsetQueries({
-			readableShape: (handle, generation) => shapes.readable(handle, generation),
-			caseFolding: async () => (await inspector.facts()).caseFolding,
-			parser: whereParser,
-			snapshots,
-		});
-		const reconciler = new Reconciler({
-			session: queries,
-			inspector,
-			publication,
-			publicationName: publicationName(config),
-			memberships: catalogue,
-			shapes,
-			logger,
-			intervalMs: config.reconcileIntervalMs,
-			enabled: () => lock.held && this.#position !== null,
-		});
-		return {
-			directoryLock,
-			catalogue,
-			database,
-			queries,
-			inspector,
-			publication,
-			snapshots,
-			continuity,
-			announcer,
-			shapes,
-			subsets,
-			lock,
-			watch,
-			reconciler,
-		};
 	}
 
 	/** Why no shape can be made now. */
@@ -389,7 +322,7 @@ export class Registrar implements RegistrarControl {
 			setImmediate(() => {
 				this.#countScheduled = false;
 				if (this.#opened !== null) {
-					this.#options.onEvent({ kind: "shapes", count: this.#opened.shapes.count });
+					this.#options.onEvent({ kind: "shapes", count: this.readable.count });
 				}
 			});
 		}

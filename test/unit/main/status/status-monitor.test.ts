@@ -18,15 +18,26 @@ describe("StatusMonitor", () => {
 		expect(withConditions("lock", "link").level).toBe(LEVEL_STARTING);
 	});
 
-	it("is read-only without the lock, active with everything", () => {
+	it("is read-only without the lock, starting with it, active with everything", () => {
 		const monitor = withConditions("catalogue", "http", "lanes");
 		expect(monitor.level).toBe(LEVEL_READ_ONLY);
 		monitor.set("lock", true);
+		expect(monitor.level).toBe(LEVEL_STARTING);
 		monitor.set("link", true);
 		expect(monitor.level).toBe(LEVEL_ACTIVE);
 		monitor.set("link", false);
-		expect(monitor.level).toBe(LEVEL_READ_ONLY);
+		expect(monitor.level).toBe(LEVEL_STARTING);
 		expect(monitor.missing).toBe("link");
+	});
+
+	it("is read-only without lanes while another daemon is followed", () => {
+		const monitor = withConditions("catalogue", "http", "following");
+		expect(monitor.level).toBe(LEVEL_READ_ONLY);
+		expect(withConditions("catalogue", "following").level).toBe(LEVEL_STARTING);
+		monitor.set("lanes", true);
+		monitor.set("following", false);
+		expect(monitor.level).toBe(LEVEL_READ_ONLY);
+		expect(withConditions("catalogue", "http", "following", "lock", "link").level).toBe(LEVEL_STARTING);
 	});
 
 	it("does not wake a waiter for active with read-only", async () => {

@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
 import type { ShapeDefinition, TableInfo } from "../../../../src/shared/shape-definition.ts";
-import { Catalogue, type StoredShape } from "../../../../src/workers/registrar/catalogue.ts";
+import { Catalogue } from "../../../../src/workers/registrar/catalogue.ts";
+import type { StoredShape } from "../../../../src/workers/registrar/catalogue-rows.ts";
 import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 import { column, table } from "./descriptions.ts";
 
@@ -45,7 +46,12 @@ async function room() {
 	const shapes = join(directory.path, "shapes");
 	await mkdir(shapes);
 	const path = join(directory.path, "catalogue.sqlite");
-	return { directory, path, open: () => new Catalogue(path, shapes), [Symbol.asyncDispose]: () => directory.remove() };
+	const open = (): Catalogue => {
+		const catalogue = new Catalogue(path, shapes);
+		catalogue.open();
+		return catalogue;
+	};
+	return { directory, path, open, [Symbol.asyncDispose]: () => directory.remove() };
 }
 
 describe("the catalogue", () => {
