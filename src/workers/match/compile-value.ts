@@ -9,7 +9,7 @@ import { castOf } from "../../shared/sql/casts.ts";
 import { type Evaluator, evaluatorOf, lenientEvaluatorOf } from "../../shared/sql/evaluators.ts";
 import { readerOf } from "../../shared/sql/text-form.ts";
 import type { SqlValue } from "../../shared/sql/value.ts";
-import { LENGTH_NULL, type Tuple } from "../../shared/tuple.ts";
+import { LENGTH_NULL } from "../../shared/tuple.ts";
 import { LENIENT_FUNCTIONS } from "../../shared/where-functions.ts";
 import {
 	type CallOperand,
@@ -22,13 +22,32 @@ import {
 } from "../../shared/where-tree.ts";
 import { comparatorOf } from "./comparators.ts";
 import { compileArray, compileSubscript } from "./documents.ts";
-import { type ColumnBinder, type CompileCondition, lengthAt, TRUE, UNKNOWN } from "./truth.ts";
+import { type ColumnBinder, type CompileCondition, lengthAt, type SharedValue, TRUE, UNKNOWN } from "./truth.ts";
 
 /** The value for a row, or null for NULL. @throws UNEVALUABLE */
-export type ValueGetter = (tuple: Tuple) => SqlValue | null;
+export type ValueGetter = SharedValue;
 
 /** Compiles an operand; `compile` compiles the conditions inside it. */
 export function compileValue(operand: Operand, bind: ColumnBinder, compile: CompileCondition): ValueGetter {
+	const make = (): ValueGetter => compileAlone(operand, bind, compile);
+	return bind.share === undefined || isCheap(operand) ? make() : bind.share(operand, make);
+}
+
+/** What costs no more than remembering it. Documents and arrays are parsed, so that even a column of them is not cheap. */
+function isCheap(operand: Operand): boolean {
+	switch (operand.kind) {
+		case "literal":
+		case "null":
+		case "condition":
+			return true;
+		case "column":
+			return operand.type !== "json" && operand.type !== "jsonb" && !operand.type.endsWith("[]");
+		default:
+			return false;
+	}
+}
+
+function compileAlone(operand: Operand, bind: ColumnBinder, compile: CompileCondition): ValueGetter {
 	switch (operand.kind) {
 		case "column":
 			return compileColumn(operand, bind);

@@ -139,9 +139,9 @@ export class FilterIndex {
 		if (rest === null) {
 			return null;
 		}
-		const { predicate, identities } = this.#conditions.compile(rest);
+		const { made, identities } = this.#conditions.compile(rest);
 		conditions.push(...identities);
-		return predicate;
+		return made;
 	}
 
 	/** The nodes at the end of the steps, made where they are not there. */
@@ -176,9 +176,11 @@ export class FilterIndex {
 				return table;
 			}
 		}
-		const table = createRangeTableFor(node, identity, step, this.#bind);
-		node.addTable(table);
-		return table;
+		const { made, identities } = this.#conditions.collect(() =>
+			createRangeTableFor(node, identity, step, this.#conditions.scope, () => this.#conditions.release(identities)),
+		);
+		node.addTable(made);
+		return made;
 	}
 
 	readonly #enter = (node: IndexNode): void => {

@@ -158,6 +158,8 @@ export interface RangeForm<T> {
 	readonly get: Getter<T>;
 	readonly compare: (left: T, right: T) => number;
 	readonly constant: (literal: LiteralOperand) => T;
+	/** The table was taken out of the tree. */
+	readonly whenEnded: () => void;
 }
 
 /** The intervals of one value, computed once a row for all the shapes that ask for it. */
@@ -200,6 +202,9 @@ export function createRangeTable<T>(owner: IndexNode, identity: string, form: Ra
 		drop: (node) => {
 			nodes.delete(must(intervals.get(node), "a node of another table"));
 			intervals.delete(node);
+			if (nodes.size === 0) {
+				form.whenEnded();
+			}
 			return nodes.size === 0;
 		},
 		noteSole: () => undefined,

@@ -46,7 +46,7 @@ export interface ValueOrder {
 type Reader<T> = (buffer: Buffer, start: number, length: number) => T;
 
 /** How the operands of one comparison are read, and how what was read is ordered. */
-export interface ValueForm<T> {
+interface ValueForm<T> {
 	readonly getter: (operand: Operand) => Getter<T>;
 	readonly compare: (left: T, right: T) => number;
 }
@@ -62,11 +62,9 @@ export function orderOf(
 	bind: ColumnBinder,
 	compile: CompileCondition,
 ): ValueOrder {
-	if (isComputed(comparison, left) || isComputed(comparison, right)) {
-		const { getter, compare } = computedForm(comparison, bind, compile);
-		return makeOrder(getter(left), getter(right), compare);
-	}
-	return withForm(comparison, bind, compile, ({ getter, compare }) => makeOrder(getter(left), getter(right), compare));
+	return withFormOf(comparison, [left, right], bind, compile, ({ getter, compare }) =>
+		makeOrder(getter(left), getter(right), compare),
+	);
 }
 
 /** Whether the operand equals any of the constants; null when it is NULL. The operand is compiled, and read, once. */
@@ -77,7 +75,7 @@ export function equalityWithAny(
 	bind: ColumnBinder,
 	compile: CompileCondition,
 ): (tuple: Tuple) => boolean | null {
-	const use = <T>({ getter, compare }: ValueForm<T>) => {
+	return withFormOf(comparison, [operand], bind, compile, ({ getter, compare }) => {
 		const subject = getter(operand);
 		const constants = literals.map(getter);
 		return (tuple: Tuple) => {
@@ -90,8 +88,18 @@ export function equalityWithAny(
 				return other !== null && compare(value, other) === 0;
 			});
 		};
-	};
-	return isComputed(comparison, operand)
+	});
+}
+
+/** Gives `use` the form in which all of the operands are read: where they lie in the row, or computed. */
+export function withFormOf<R>(
+	comparison: Comparison,
+	operands: readonly Operand[],
+	bind: ColumnBinder,
+	compile: CompileCondition,
+	use: FormUse<R>,
+): R {
+	return operands.some((operand) => isComputed(comparison, operand))
 		? use(computedForm(comparison, bind, compile))
 		: withForm(comparison, bind, compile, use);
 }
@@ -124,7 +132,7 @@ function computedForm(comparison: Comparison, bind: ColumnBinder, compile: Compi
 	};
 }
 
-export function withForm<R>(comparison: Comparison, bind: ColumnBinder, compile: CompileCondition, use: FormUse<R>): R {
+function withForm<R>(comparison: Comparison, bind: ColumnBinder, compile: CompileCondition, use: FormUse<R>): R {
 	switch (comparison) {
 		case "float":
 			return use({ getter: (operand) => floatGetter(operand, bind), compare: compareFloat });

@@ -8,24 +8,26 @@ import { Tuple } from "../../shared/tuple.ts";
 import { compileWhere } from "./compile.ts";
 import type { IndexNode } from "./index-node.ts";
 import { createRangeTable, type RangeTable } from "./index-tables.ts";
-import { withForm } from "./operands.ts";
+import { withFormOf } from "./operands.ts";
 import type { RangeStep } from "./registration.ts";
 import type { ColumnBinder } from "./truth.ts";
 
 /** A constant is read without a row. */
 const NO_ROW = new Tuple(0);
 
-/** An empty table for the step's value at a node. */
+/** An empty table for the step's value at a node. `whenEnded`: it was taken out of the tree. */
 export function createRangeTableFor(
 	owner: IndexNode,
 	identity: string,
 	step: RangeStep,
 	bind: ColumnBinder,
+	whenEnded: () => void,
 ): RangeTable {
-	return withForm(step.comparison, bind, compileWhere, ({ getter, compare }) =>
+	return withFormOf(step.comparison, [step.operand], bind, compileWhere, ({ getter, compare }) =>
 		createRangeTable(owner, identity, {
 			get: getter(step.operand),
 			compare,
+			whenEnded,
 			constant: (literal) => must(getter(literal)(NO_ROW), "a constant that is not NULL"),
 		}),
 	);

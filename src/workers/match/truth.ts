@@ -3,8 +3,9 @@
  * is compiled. Owns no logic beyond reading a column's length. Imported by all of this room.
  */
 
+import type { SqlValue } from "../../shared/sql/value.ts";
 import { LENGTH_NULL, type Tuple } from "../../shared/tuple.ts";
-import type { WhereNode } from "../../shared/where-tree.ts";
+import type { Operand, WhereNode } from "../../shared/where-tree.ts";
 import { UNEVALUABLE } from "./values.ts";
 
 /** Three-valued logic; small integers, so that a branch on them is cheap. */
@@ -18,7 +19,15 @@ export interface ColumnPosition {
 	index: number;
 }
 
-export type ColumnBinder = (name: string) => ColumnPosition;
+/** Says where a column is, and keeps what several conditions compute alike. */
+export interface ColumnBinder {
+	(name: string): ColumnPosition;
+	/** The compiled value of the operand, made once for all that ask for it and computed once a row. */
+	readonly share?: (operand: Operand, make: () => SharedValue) => SharedValue;
+}
+
+/** A value of a row that was computed, or null for NULL. @throws UNEVALUABLE */
+export type SharedValue = (tuple: Tuple) => SqlValue | null;
 
 /** @throws UNEVALUABLE when a value has no form that is known */
 export type Predicate = (tuple: Tuple) => Truth;
