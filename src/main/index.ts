@@ -87,6 +87,11 @@ async function start(): Promise<number> {
 	const daemon = new Daemon({ config: { ...config, databaseUrl } });
 	let signalled = false;
 	let started = false;
+	/** What the daemon ended with, which it has logged itself. */
+	let toldError: unknown = null;
+	daemon.finished.catch((error: unknown) => {
+		toldError = error;
+	});
 	signals
 		.then(() => {
 			signalled = true;
@@ -113,7 +118,9 @@ async function start(): Promise<number> {
 		if (signalled) {
 			return 0;
 		}
-		log.fatal({ err: error }, "sluice has stopped with an error");
+		if (error !== toldError) {
+			log.fatal({ err: error }, "sluice has stopped with an error");
+		}
 		return EXIT_FAILED;
 	} finally {
 		// The consumer first: a fast shutdown of the server would wait for a walsender that is not read.

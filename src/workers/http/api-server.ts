@@ -9,6 +9,8 @@ import type { Socket } from "node:net";
 import { SluiceError } from "../../shared/errors.ts";
 import {
 	HTTP_BACKLOG,
+	HTTP_CONNECTION_CHECK_MS,
+	HTTP_CONNECTION_REQUESTS_MAX,
 	HTTP_HEADER_BYTES_MAX,
 	HTTP_HEADERS_TIMEOUT_MS,
 	HTTP_KEEP_ALIVE_MS,
@@ -35,6 +37,9 @@ export interface ApiServerOptions {
 	readonly logger: Logger;
 	readonly counters: RequestCounters;
 	readonly connectionsMax: number;
+	/** For tests: other limits than those of the table. */
+	readonly connectionRequestsMax?: number;
+	readonly connectionTimes?: { readonly headersMs: number; readonly checkMs: number };
 }
 
 /** One log line about refused connections, however many there are. */
@@ -54,14 +59,16 @@ export class ApiServer {
 			{
 				// The URL has a limit of its own below; this bounds everything before the body.
 				maxHeaderSize: 2 * HTTP_HEADER_BYTES_MAX,
-				headersTimeout: HTTP_HEADERS_TIMEOUT_MS,
+				headersTimeout: options.connectionTimes?.headersMs ?? HTTP_HEADERS_TIMEOUT_MS,
 				requestTimeout: HTTP_REQUEST_TIMEOUT_MS,
 				keepAliveTimeout: HTTP_KEEP_ALIVE_MS,
+				connectionsCheckingInterval: options.connectionTimes?.checkMs ?? HTTP_CONNECTION_CHECK_MS,
 				noDelay: true,
 			},
 			(request, response) => this.#handle(request, response),
 		);
 		this.#server.on("clientError", answerClientError);
+		this.#server.maxRequestsPerSocket = options.connectionRequestsMax ?? HTTP_CONNECTION_REQUESTS_MAX;
 		this.#server.maxConnections = options.connectionsMax;
 		this.#server.on("drop", () => this.#onDrop());
 	}

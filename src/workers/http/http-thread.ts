@@ -60,6 +60,8 @@ export interface HttpThreadOptions {
 	readonly subsetsBytesMax?: number;
 	/** Of this thread; derived from the process's limit of open files when absent. */
 	readonly connectionsMax?: number;
+	readonly connectionRequestsMax?: number;
+	readonly connectionTimes?: { readonly headersMs: number; readonly checkMs: number };
 	readonly eventTimes?: EventTimes;
 	readonly readinessWaitMs?: number;
 	readonly resolveWaitMs?: number;
@@ -119,6 +121,8 @@ export class HttpThread implements HttpControl {
 			secret: new SecretCheck(config.secret),
 			logger,
 			counters,
+			...(options.connectionRequestsMax === undefined ? {} : { connectionRequestsMax: options.connectionRequestsMax }),
+			...(options.connectionTimes === undefined ? {} : { connectionTimes: options.connectionTimes }),
 			connectionsMax: options.connectionsMax ?? connectionsMax(descriptorLimit(), config.httpThreads),
 		});
 		this.#admin = options.servesAdmin

@@ -25,14 +25,18 @@ export type ReadPlan =
 
 const NOT_READY: ReadPlan = { kind: "not-ready" };
 
-export function planRead(offset: RequestOffset, view: ShapeView): ReadPlan {
+/**
+ * @param patient wait for an unfinished shape's end: that of a `changes_only` shape, whose snapshot has no rows, comes in
+ * moments
+ */
+export function planRead(offset: RequestOffset, view: ShapeView, patient = false): ReadPlan {
 	if (view.gone) {
 		return { kind: "gone" };
 	}
 	if (offset.kind === "now") {
 		// An unfinished shape will publish entries of earlier transactions: it claims to have seen nothing.
 		if (!view.active) {
-			return { kind: "now", end: OFFSET_SNAPSHOT_END, lsn: 0n };
+			return patient ? NOT_READY : { kind: "now", end: OFFSET_SNAPSHOT_END, lsn: 0n };
 		}
 		return view.logReadable ? { kind: "now", end: endOfLog(view.log.lastOffset), lsn: highestSeen(view) } : NOT_READY;
 	}
