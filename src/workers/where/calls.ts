@@ -4,14 +4,14 @@
  * checked. Called by checker.ts.
  */
 
+import { must } from "../../shared/assert.ts";
 import { LIKE_PATTERN_CHARACTERS_MAX, WHERE_PADDING_CHARACTERS_MAX } from "../../shared/limits.ts";
 import { evaluatorOf } from "../../shared/sql/evaluators.ts";
 import { Interval } from "../../shared/sql/interval.ts";
 import { isKnownZone } from "../../shared/sql/time-zones.ts";
 import { type SqlValue, UNEVALUABLE } from "../../shared/sql/value.ts";
-import type { FunctionName } from "../../shared/where-functions.ts";
+import { type FunctionName, LENIENT_FUNCTIONS } from "../../shared/where-functions.ts";
 import type { CallOperand, CaseFolding, Operand, ValueType } from "../../shared/where-tree.ts";
-import { isScalar } from "./column-types.ts";
 import { converted } from "./conversion.ts";
 import { type Expression, type ParameterTypes, typedOperand, typeLabel } from "./expression.ts";
 import { literalOfValue, valueOfLiteral } from "./literal.ts";
@@ -59,8 +59,8 @@ export function call(
 	}
 	const types = signature.taken ?? signature.arguments;
 	const values = given.map((expression, index) => {
-		const declared = converted(expression, scalar(signature.arguments[index]), [], location, input.parameters);
-		return typedOperand(typed(converted(declared, scalar(types[index]), [], location, input.parameters))).operand;
+		const declared = converted(expression, present(signature.arguments[index]), [], location, input.parameters);
+		return typedOperand(typed(converted(declared, present(types[index]), [], location, input.parameters))).operand;
 	});
 	const result: CallOperand = {
 		kind: "call",
@@ -70,7 +70,7 @@ export function call(
 		...foldingOf(signature.function, values[0] ?? null, input.caseFolding),
 	};
 	// Strict: NULL in, NULL out.
-	if (values.includes(null)) {
+	if (values.includes(null) && !LENIENT_FUNCTIONS.includes(signature.function)) {
 		return { form: "literal", type: signature.result, literal: null, location };
 	}
 	checkConstants(result, name, location);
@@ -90,11 +90,8 @@ function typed(expression: Expression): Exclude<Expression, { form: "untyped" }>
 	return expression;
 }
 
-function scalar(type: ValueType | undefined): Parameters<typeof converted>[1] {
-	if (type === undefined || !isScalar(type)) {
-		throw new WhereRefusal("Could not select an operator overload", null);
-	}
-	return type;
+function present(type: ValueType | undefined): ValueType {
+	return must(type, "a signature without a type for an argument");
 }
 
 const FOLDING: readonly FunctionName[] = ["text_lower", "text_upper", "text_ilike", "text_not_ilike"];
@@ -122,12 +119,12 @@ export function isOfName(operand: Operand): boolean {
 function computed(operand: CallOperand, location: number | null): Expression {
 	const { type } = operand;
 	const literals = operand.arguments.filter((argument) => argument.kind === "literal");
-	const values = literals.map((literal) => valueOfLiteral({ ...literal, type: scalar(literal.type) }));
+	const values = literals.map((literal) => valueOfLiteral(literal));
 	try {
 		const evaluate = evaluatorOf(operand.function, { type, folding: operand.folding ?? null });
 		const [first = 0, second = 0, third = 0] = values;
 		const value = evaluate(first, second, third);
-		const literal = value === null ? null : literalOfValue(value, scalar(type));
+		const literal = value === null ? null : literalOfValue(value, type);
 		return { form: "literal", type, literal, location };
 	} catch (error) {
 		if (error === UNEVALUABLE) {

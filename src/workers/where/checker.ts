@@ -7,7 +7,8 @@
 import { WHERE_DEPTH_MAX } from "../../shared/limits.ts";
 import type { ColumnInfo } from "../../shared/shape-definition.ts";
 import type { CaseFolding, CompareOperator, WhereNode } from "../../shared/where-tree.ts";
-import { arrayItems } from "./array-items.ts";
+import { arrayConstructor, subscripted } from "./arrays.ts";
+import { betweenNode } from "./between.ts";
 import { type CallInput, call, isCallable } from "./calls.ts";
 import { caseExpression } from "./case-expression.ts";
 import { castExpression } from "./casts.ts";
@@ -26,7 +27,10 @@ import { functionCall } from "./function-call.ts";
 import { likeNode } from "./like-operator.ts";
 import { compareOperator, comparesEach, equalsAny, NULL_CONDITION, unifyItems } from "./lists.ts";
 import { pairExpressions } from "./pairing.ts";
+import { type Pairing, quantifiedNode } from "./quantified.ts";
 import { shown, shownName, WhereRefusal } from "./refusal.ts";
+import { isRegexOperator, regexNode, similarPattern } from "./regex-operator.ts";
+import { type RowPairing, rowCondition, rowFields, rowIsNull } from "./rows.ts";
 import { coalesce, extreme, nullIf } from "./special-forms.ts";
 import { listField, openNode, type SyntaxNode, stringsOf, textField } from "./syntax-node.ts";
 
@@ -78,10 +82,8 @@ class Checker {
 				return this.#column(node);
 			case "ParamRef":
 				return this.#parameter(node);
-			case "TypeCast": {
-				const target = castTarget(fields["typeName"], location);
-				return castExpression(this.#expression(fields["arg"], location), target, location, this.#parameters);
-			}
+			case "TypeCast":
+				return this.#cast(node);
 			case "BoolExpr":
 				return condition(this.#logic(node), location);
 			case "NullTest":
@@ -109,7 +111,12 @@ class Checker {
 			case "SubLink":
 				throw new WhereRefusal("subqueries are not supported yet", location);
 			case "A_ArrayExpr":
-				throw new WhereRefusal("arrays are only supported on the right side of ANY and ALL", location);
+				return arrayConstructor(node, null, this.#check, this.#calls);
+			case "A_Indirection":
+				return subscripted(node, this.#check, this.#calls);
+			case "RowExpr":
+				throw new WhereRefusal("a row can only be compared with a row", location);
+			case "A_Indices":
 			case "CaseWhen":
 			case "List":
 				throw new WhereRefusal(`${node.tag} is not supported in this context`, location);
@@ -117,6 +124,25 @@ class Checker {
 	}
 
 	readonly #check = (value: unknown, location: number | null): Expression => this.#expression(value, location);
+
+	#cast(node: SyntaxNode): Expression {
+		const { fields, location } = node;
+		const target = castTarget(fields["typeName"], location);
+		const argument = openNode(fields["arg"], location);
+		return argument.tag === "A_ArrayExpr" && target.isArray
+			? arrayConstructor(argument, target.type, this.#check, this.#calls)
+			: castExpression(this.#expression(fields["arg"], location), target, location, this.#parameters);
+	}
+
+	#pairing(location: number | null): Pairing & RowPairing {
+		return {
+			check: this.#check,
+			calls: this.#calls,
+			compare: (left, operator, right) => this.#compare(left, operator, right, location),
+			like: (left, right, name) => this.#likePair(left, right, name, location),
+			distinct: (left, right, negated) => this.#distinct(left, right, negated, location),
+		};
+	}
 
 	get #calls(): CallInput {
 		return { caseFolding: this.#input.caseFolding, parameters: this.#parameters };
@@ -208,7 +234,14 @@ class Checker {
 		if (kind !== "IS_NULL" && kind !== "IS_NOT_NULL") {
 			throw new WhereRefusal(`${kind} is not supported in this context`, node.location);
 		}
-		return this.#isNull(this.#expression(node.fields["arg"], node.location), kind === "IS_NOT_NULL");
+		const negated = kind === "IS_NOT_NULL";
+		const row = rowFields(node.fields["arg"]);
+		return row === null
+			? this.#isNull(this.#expression(node.fields["arg"], node.location), negated)
+			: rowIsNull(
+					row.map((value) => this.#expression(value, node.location)),
+					(field) => this.#isNull(field, negated),
+				);
 	}
 
 	#isNull(expression: Expression, negated: boolean): WhereNode {
@@ -252,6 +285,10 @@ class Checker {
 		const name = names.at(-1) ?? "";
 		const kind = textField(fields, "kind");
 		const isPlain = names.length === 1;
+		const rows = isPlain ? rowCondition(node, kind, name, this.#pairing(location)) : null;
+		if (rows !== null) {
+			return condition(rows, location);
+		}
 		switch (kind) {
 			case "AEXPR_OP":
 				if (isPlain || (names.length === 2 && names[0] === "pg_catalog")) {
@@ -266,7 +303,8 @@ class Checker {
 			case "AEXPR_DISTINCT":
 			case "AEXPR_NOT_DISTINCT":
 				if (isPlain && name === "=") {
-					return condition(this.#distinct(node, kind === "AEXPR_NOT_DISTINCT"), location);
+					const [left, right] = this.#sides(node);
+					return condition(this.#distinct(left, right, kind === "AEXPR_NOT_DISTINCT", location), location);
 				}
 				break;
 			case "AEXPR_IN":
@@ -281,15 +319,22 @@ class Checker {
 					return condition(this.#like(node, name), location);
 				}
 				break;
+			case "AEXPR_SIMILAR":
+				if (isRegexOperator(name)) {
+					const subject = this.#expression(fields["lexpr"], location);
+					const pattern = this.#expression(similarPattern(fields["rexpr"], location), location);
+					return condition(regexNode(subject, name, pattern, location, this.#calls, true), location);
+				}
+				break;
 			case "AEXPR_BETWEEN":
 			case "AEXPR_NOT_BETWEEN":
 			case "AEXPR_BETWEEN_SYM":
 			case "AEXPR_NOT_BETWEEN_SYM":
-				return condition(this.#between(node, kind), location);
+				return condition(betweenNode(node, kind, this.#pairing(location)), location);
 			case "AEXPR_OP_ANY":
 			case "AEXPR_OP_ALL":
 				if (isPlain) {
-					return condition(this.#anyOrAll(node, name, kind === "AEXPR_OP_ANY"), location);
+					return condition(quantifiedNode(node, name, kind === "AEXPR_OP_ANY", this.#pairing(location)), location);
 				}
 				break;
 			default:
@@ -309,11 +354,14 @@ class Checker {
 			return call("prefix", name, [this.#expression(fields["rexpr"], location)], location, this.#calls);
 		}
 		const operator = compareOperator(name);
-		if (operator === null && !isCallable("binary", name, 2)) {
+		const isRegex = isRegexOperator(name);
+		if (operator === null && !isRegex && !isCallable("binary", name, 2)) {
 			throw new WhereRefusal(`unknown binary operator ${JSON.stringify(shown(name))}`, location);
 		}
-		const left = this.#expression(fields["lexpr"], location);
-		const right = this.#expression(fields["rexpr"], location);
+		const [left, right] = this.#sides(node);
+		if (isRegex) {
+			return condition(regexNode(left, name, right, location, this.#calls, false), location);
+		}
 		return operator === null
 			? call("binary", name, [left, right], location, this.#calls)
 			: condition(this.#compare(left, operator, right, location), location);
@@ -321,8 +369,7 @@ class Checker {
 
 	#nullIf(node: SyntaxNode): Expression {
 		const { location } = node;
-		const left = this.#expression(node.fields["lexpr"], location);
-		const right = this.#expression(node.fields["rexpr"], location);
+		const [left, right] = this.#sides(node);
 		return nullIf(left, right, location, this.#calls, (first, second) => this.#compare(first, "=", second, location));
 	}
 
@@ -335,9 +382,11 @@ class Checker {
 		return { kind: "compare", operator, comparison: pair.comparison, left: pair.left, right: pair.right };
 	}
 
-	#distinct(node: SyntaxNode, negated: boolean): WhereNode {
-		const left = this.#expression(node.fields["lexpr"], node.location);
-		const right = this.#expression(node.fields["rexpr"], node.location);
+	#sides({ fields, location }: SyntaxNode): readonly [Expression, Expression] {
+		return [this.#expression(fields["lexpr"], location), this.#expression(fields["rexpr"], location)];
+	}
+
+	#distinct(left: Expression, right: Expression, negated: boolean, location: number | null): WhereNode {
 		// PostgreSQL reads IS DISTINCT FROM NULL as a test for NULL, whatever the type.
 		if (isUntypedNull(right)) {
 			return this.#isNull(left, !negated);
@@ -345,7 +394,7 @@ class Checker {
 		if (isUntypedNull(left)) {
 			return this.#isNull(right, !negated);
 		}
-		const pair = pairExpressions(left, right, true, node.location, this.#parameters);
+		const pair = pairExpressions(left, right, true, location, this.#parameters);
 		if (pair.left === null || pair.right === null) {
 			const other = pair.left === null ? right : left;
 			return this.#isNull(pair.left === null && pair.right === null ? NULL_LITERAL : other, !negated);
@@ -371,8 +420,7 @@ class Checker {
 	}
 
 	#like(node: SyntaxNode, name: string): WhereNode {
-		const left = this.#expression(node.fields["lexpr"], node.location);
-		const right = this.#expression(node.fields["rexpr"], node.location);
+		const [left, right] = this.#sides(node);
 		const isPattern = right.form === "untyped" || right.form === "literal";
 		return isPattern
 			? this.#likePair(left, right, name, node.location)
@@ -383,51 +431,6 @@ class Checker {
 		const folding = name.endsWith("*") ? this.#input.caseFolding : null;
 		const match = likeNode(left, right, folding, location, this.#parameters);
 		return name.startsWith("!") ? { kind: "not", node: match } : match;
-	}
-
-	#between(node: SyntaxNode, kind: string): WhereNode {
-		const { location } = node;
-		const subject = this.#expression(node.fields["lexpr"], location);
-		const bounds = openNode(node.fields["rexpr"], location);
-		const [first, second, ...rest] = listField(bounds.fields, "items").map((value) =>
-			this.#expression(value, location),
-		);
-		if (bounds.tag !== "List" || first === undefined || second === undefined || rest.length > 0) {
-			throw new WhereRefusal("BETWEEN is not supported in this context", location);
-		}
-		const within = (low: Expression, high: Expression): WhereNode => ({
-			kind: "and",
-			nodes: [this.#compare(subject, ">=", low, location), this.#compare(subject, "<=", high, location)],
-		});
-		const inside: WhereNode = kind.endsWith("_SYM")
-			? { kind: "or", nodes: [within(first, second), within(second, first)] }
-			: within(first, second);
-		return kind.startsWith("AEXPR_NOT_") ? { kind: "not", node: inside } : inside;
-	}
-
-	#anyOrAll(node: SyntaxNode, name: string, isAny: boolean): WhereNode {
-		const { location } = node;
-		const left = this.#expression(node.fields["lexpr"], location);
-		const items = arrayItems(node.fields["rexpr"], location, this.#parameters, (value, at) =>
-			this.#expression(value, at),
-		);
-		if (name === "=" && isAny) {
-			return items.length === 0 ? comparesEach([], true) : equalsAny(left, items, location, this.#parameters);
-		}
-		if ((name === "<>" || name === "!=") && !isAny) {
-			return items.length === 0
-				? comparesEach([], false)
-				: { kind: "not", node: equalsAny(left, items, location, this.#parameters) };
-		}
-		const operator = compareOperator(name);
-		const isLike = /^!?~~\*?$/.test(name);
-		if (operator === null && !isLike) {
-			throw new WhereRefusal(`unknown binary operator ${JSON.stringify(shown(name))}`, location);
-		}
-		const nodes = items.map((item) =>
-			operator === null ? this.#likePair(left, item, name, location) : this.#compare(left, operator, item, location),
-		);
-		return comparesEach(nodes, isAny);
 	}
 }
 

@@ -18,6 +18,7 @@ const TYPE_BY_OID: ReadonlyMap<number, ScalarType> = new Map([
 	[21, "int2"],
 	[23, "int4"],
 	[25, "text"],
+	[114, "json"],
 	[700, "float4"],
 	[701, "float8"],
 	[1042, "bpchar"],
@@ -29,14 +30,37 @@ const TYPE_BY_OID: ReadonlyMap<number, ScalarType> = new Map([
 	[1186, "interval"],
 	[1700, "numeric"],
 	[2950, "uuid"],
+	[3802, "jsonb"],
+]);
+
+/** The same of the array types. */
+const ELEMENT_BY_OID: ReadonlyMap<number, ScalarType> = new Map([
+	[1000, "bool"],
+	[1003, "name"],
+	[1005, "int2"],
+	[1007, "int4"],
+	[1009, "text"],
+	[1014, "bpchar"],
+	[1015, "varchar"],
+	[1016, "int8"],
+	[1021, "float4"],
+	[1022, "float8"],
+	[1115, "timestamp"],
+	[1182, "date"],
+	[1183, "time"],
+	[1185, "timestamptz"],
+	[1187, "interval"],
+	[1231, "numeric"],
+	[2951, "uuid"],
 ]);
 
 const TYPE_BY_NAME: ReadonlyMap<string, ScalarType> = new Map([...TYPE_BY_OID.values()].map((type) => [type, type]));
 
 /** The type as which a column is evaluated, or null when only IS [NOT] NULL can be asked about it. */
-export function typeOfColumn(column: ColumnInfo): ScalarType | null {
+export function typeOfColumn(column: ColumnInfo): ValueType | null {
 	if (column.isArray) {
-		return null;
+		const element = column.typeKind === "e" ? "enum" : ELEMENT_BY_OID.get(column.typeOid);
+		return element === undefined ? null : `${element}[]`;
 	}
 	if (column.typeKind === "e") {
 		return "enum";
@@ -47,17 +71,30 @@ export function typeOfColumn(column: ColumnInfo): ScalarType | null {
 	return TYPE_BY_OID.get(column.typeOid) ?? null;
 }
 
+/** Types whose arrays are evaluated. */
+export const ELEMENT_TYPES: readonly ScalarType[] = [...ELEMENT_BY_OID.values()];
+
+/** @throws WhereRefusal for types whose arrays are not evaluated */
+export function requireElementType(type: ScalarType, location: number | null): void {
+	if (!ELEMENT_TYPES.includes(type)) {
+		const advice = type === "enum" ? ": cast the column to text[]" : "";
+		throw new WhereRefusal(`arrays of type ${type} are not supported${advice}`, location);
+	}
+}
+
 /** The built-in type of a name, as a function of that name would cast to. */
 export function builtInType(name: string): ScalarType | undefined {
-	return TYPE_BY_NAME.get(name);
+	const type = TYPE_BY_NAME.get(name);
+	return type === "json" ? undefined : type;
 }
 
 export function isScalar(type: ValueType): type is ScalarType {
 	return !type.endsWith("[]");
 }
 
-export function hasCollation(type: ScalarType): boolean {
-	return type === "text" || type === "varchar" || type === "bpchar" || type === "name";
+/** Arrays have the collation of their elements. */
+export function hasCollation(type: ValueType): boolean {
+	return ["text", "varchar", "bpchar", "name"].includes(isScalar(type) ? type : type.slice(0, -2));
 }
 
 /** The column's type as an error message names it. */

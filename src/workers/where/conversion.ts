@@ -54,7 +54,7 @@ export function convertedOperand(
  */
 export function converted(
 	expression: Expression,
-	type: ScalarType,
+	type: ValueType,
 	modifiers: readonly number[],
 	location: number | null,
 	parameters: ParameterTypes,
@@ -85,12 +85,12 @@ export function converted(
 function convertedLiteral(
 	text: string,
 	from: ValueType,
-	to: ScalarType,
+	to: ValueType,
 	modifiers: readonly number[],
 	valueLocation: number | null,
 	location: number | null,
 ): Expression {
-	const result = isScalar(from) ? castLiteral({ kind: "literal", type: from, text }, to, modifiers) : "unknown";
+	const result = castLiteral({ kind: "literal", type: from, text }, to, modifiers);
 	if (result === "unknown") {
 		throw new WhereRefusal(`unknown cast from type ${from} to type ${to}`, location);
 	}
@@ -112,7 +112,7 @@ function missingCast(from: ValueType, to: ValueType): string {
 }
 
 /** An implicit conversion of one side. @throws WhereRefusal */
-export function convertedSide(side: TypedOperand, type: ScalarType, location: number | null): Operand | null {
+export function convertedSide(side: TypedOperand, type: ValueType, location: number | null): Operand | null {
 	const { operand } = side;
 	if (operand === null || side.type === type) {
 		return operand;

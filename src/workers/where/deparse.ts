@@ -8,16 +8,19 @@
 
 import { must, unreachable } from "../../shared/assert.ts";
 import type { FunctionName } from "../../shared/where-functions.ts";
-import type {
-	CallOperand,
-	CaseFolding,
-	ColumnOperand,
-	Comparison,
-	LiteralOperand,
-	Operand,
-	ValueType,
-	WhereNode,
+import {
+	type CallOperand,
+	type CaseFolding,
+	type ColumnOperand,
+	type Comparison,
+	type LiteralOperand,
+	type Operand,
+	type Subscript,
+	typeOfOperand,
+	type ValueType,
+	type WhereNode,
 } from "../../shared/where-tree.ts";
+import { hasCollation, isScalar } from "./column-types.ts";
 import { writtenSignature } from "./signatures.ts";
 
 const COLLATE_BYTES = 'COLLATE pg_catalog."C"';
@@ -66,9 +69,16 @@ export function deparse(tree: WhereNode): string {
 			return operandSql(tree.operand);
 		case "valueIsNull":
 			return `${operandSql(tree.operand)} IS ${tree.negated ? "NOT " : ""}NULL`;
-		case "regex":
-		case "quantified":
-			return must<string>(null, "a kind of condition that is not made");
+		case "regex": {
+			const operator = tree.folding === null ? "~" : "~*";
+			return `${operandSql(tree.operand)} ${COLLATE_BYTES} ${operator} ${typedLiteral(tree.pattern, "text")}`;
+		}
+		case "quantified": {
+			const isText = tree.comparison === "text" || tree.comparison === "bpchar";
+			const collate = tree.folding === null ? COLLATE_BYTES : collationOf(tree.folding);
+			const left = `${operandSql(tree.left)}${isText ? ` ${collate}` : ""}`;
+			return `${left} ${tree.operator} ${tree.quantifier.toUpperCase()} (${partSql(tree.array, collate)})`;
+		}
 		default:
 			return unreachable(tree);
 	}
@@ -89,14 +99,23 @@ function isOrdering(operator: string): boolean {
 
 /** Two columns may have two collations, which PostgreSQL refuses even for equality: then the bytes decide too. */
 function pair(left: Operand, operator: string, right: Operand, comparison: Comparison, ordering: boolean): string {
-	const isText = comparison === "text" || comparison === "bpchar";
+	const isText = comparison === "text" || comparison === "bpchar" || (comparison === "array" && hasTexts(left));
 	const collate = isText && (ordering || mayConflict(left, right));
-	return `${operandSql(left)}${collate ? ` ${COLLATE_BYTES}` : ""} ${operator} ${operandSql(right)}`;
+	return `${collate ? collated(left) : operandSql(left)} ${operator} ${partSql(right)}`;
 }
 
 /** Two columns, or a computed text, which may be made of two. */
 function mayConflict(left: Operand, right: Operand): boolean {
 	return (left.kind === "column" && right.kind === "column") || isComputed(left) || isComputed(right);
+}
+
+/** As a part of something that has one collation: parts that were computed under another are brought to it. */
+function partSql(operand: Operand, collate = COLLATE_BYTES): string {
+	return isComputed(operand) && hasCollation(typeOfOperand(operand)) ? collated(operand, collate) : operandSql(operand);
+}
+
+function collated(operand: Operand, collate = COLLATE_BYTES): string {
+	return `${operandSql(operand)} ${collate}`;
 }
 
 function isComputed(operand: Operand): boolean {
@@ -120,22 +139,28 @@ function operandSql(operand: Operand): string {
 			return `${operandSql(operand.operand)}::${operand.type}${modifiers}`;
 		}
 		case "coalesce":
-			return `COALESCE(${operand.arguments.map(operandSql).join(", ")})`;
+			return `COALESCE(${operand.arguments.map((argument) => partSql(argument)).join(", ")})`;
 		case "extreme": {
 			const collate = operand.comparison === "text" || operand.comparison === "bpchar" ? ` ${COLLATE_BYTES}` : "";
 			const sides = operand.arguments.map((argument) => operandSql(argument) + collate);
 			return `${operand.greatest ? "GREATEST" : "LEAST"}(${sides.join(", ")})`;
 		}
 		case "case": {
-			const branches = operand.branches.map(({ when, result }) => `WHEN ${deparse(when)} THEN ${operandSql(result)}`);
-			return `CASE ${branches.join(" ")} ELSE ${operandSql(operand.otherwise)} END`;
+			const branches = operand.branches.map(({ when, result }) => `WHEN ${deparse(when)} THEN ${partSql(result)}`);
+			return `CASE ${branches.join(" ")} ELSE ${partSql(operand.otherwise)} END`;
 		}
 		case "array":
+			return `ARRAY[${operand.elements.map((element) => partSql(element)).join(", ")}]::${operand.type}`;
 		case "subscript":
-			return must<string>(null, "a kind of value that is not made");
+			return `(${operandSql(operand.array)})${operand.subscripts.map(subscriptSql).join("")}`;
 		default:
 			return unreachable(operand);
 	}
+}
+
+function subscriptSql({ isSlice, lower, upper }: Subscript): string {
+	const [first, last] = [lower, upper].map((bound) => (bound === null ? "" : `(${operandSql(bound)})`));
+	return isSlice ? `[${first}:${last}]` : `[${last}]`;
 }
 
 /** Functions that look at a collation, whose result does not depend on which one it is. */
@@ -148,12 +173,32 @@ const BYTEWISE: readonly FunctionName[] = [
 	"text_starts_with",
 ];
 
+function isBytewise({ function: name, arguments: given }: CallOperand): boolean {
+	return BYTEWISE.includes(name) || (ARRAY_SEARCHES.includes(name) && given.some(hasTexts));
+}
+
+/** Functions that compare the elements of arrays. */
+const ARRAY_SEARCHES: readonly FunctionName[] = [
+	"array_contains",
+	"array_contained",
+	"array_overlaps",
+	"array_remove",
+	"array_position",
+];
+
+/** Whether the operand is an array of texts. */
+function hasTexts(operand: Operand): boolean {
+	const type = typeOfOperand(operand);
+	return !isScalar(type) && hasCollation(type);
+}
+
 function callSql(call: CallOperand): string {
 	const signature = must(writtenSignature(call.function), "a function without a signature");
-	const [first = "", ...others] = call.arguments.map(operandSql);
-	const folded = call.folding === undefined ? null : collationOf(call.folding);
-	const collate = folded ?? (BYTEWISE.includes(call.function) ? COLLATE_BYTES : null);
-	const sides = [collate === null ? first : `${first} ${collate}`, ...others];
+	const collate = call.folding === undefined ? COLLATE_BYTES : collationOf(call.folding);
+	const isPinned = call.folding !== undefined || isBytewise(call);
+	const sides = call.arguments.map((argument, index) =>
+		isPinned && index === 0 ? collated(argument, collate) : partSql(argument, collate),
+	);
 	switch (signature.form) {
 		case "binary":
 			return `(${sides.join(` ${signature.name} `)})`;

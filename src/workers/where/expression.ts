@@ -6,14 +6,8 @@
 
 import { PARAMS_BYTES_MAX, WHERE_ELEMENTS_MAX } from "../../shared/limits.ts";
 import type { ColumnInfo } from "../../shared/shape-definition.ts";
-import type {
-	ColumnOperand,
-	LiteralOperand,
-	Operand,
-	ScalarType,
-	ValueType,
-	WhereNode,
-} from "../../shared/where-tree.ts";
+import { isArrayType } from "../../shared/sql/array-value.ts";
+import type { ColumnOperand, LiteralOperand, Operand, ValueType, WhereNode } from "../../shared/where-tree.ts";
 import { columnTypeName, hasCollation } from "./column-types.ts";
 import { literalFromText } from "./literal.ts";
 import { shown, shownName, WhereRefusal } from "./refusal.ts";
@@ -130,7 +124,7 @@ export function typedOperand(expression: Exclude<Expression, UntypedExpression>)
 /** Gives an untyped constant its type. @throws WhereRefusal when its text is not valid for the type */
 export function settleUntyped(
 	expression: UntypedExpression,
-	type: ScalarType,
+	type: ValueType,
 	parameters: ParameterTypes,
 	typeName: string = type,
 ): LiteralExpression {
@@ -141,6 +135,9 @@ export function settleUntyped(
 		return { form: "literal", type, literal: null, location: expression.location };
 	}
 	const literal = literalFromText(expression.text, type);
+	if (isArrayType(type)) {
+		parameters.countElements(expression.text.split(",").length, expression.location);
+	}
 	if (literal === null) {
 		throw new WhereRefusal(`invalid syntax for type ${typeName}: ${shown(expression.text)}`, expression.location);
 	}
@@ -172,7 +169,7 @@ function unusableColumn(column: ColumnInfo): string {
 }
 
 /** Whether a column of this type may be evaluated under its collation. */
-export function collationAllows(column: ColumnInfo, type: ScalarType): boolean {
+export function collationAllows(column: ColumnInfo, type: ValueType): boolean {
 	return column.deterministicCollation || !hasCollation(type);
 }
 

@@ -7,37 +7,38 @@ import { castOf } from "../../shared/sql/casts.ts";
 import { readerOf, valueText } from "../../shared/sql/text-form.ts";
 import { canonicalText } from "../../shared/sql/text-input.ts";
 import { type SqlValue, UNEVALUABLE } from "../../shared/sql/value.ts";
-import type { ScalarLiteral, ScalarType } from "../../shared/where-tree.ts";
+import type { LiteralOperand, ValueType } from "../../shared/where-tree.ts";
 
 /** The constant that the type's input function makes of `text`, or null when it would refuse it. */
-export function literalFromText(text: string, type: ScalarType): ScalarLiteral | null {
+export function literalFromText(text: string, type: ValueType): LiteralOperand | null {
 	const canonical = canonicalText(text, type);
 	return canonical === null ? null : { kind: "literal", type, text: canonical };
 }
 
-/** The value of a constant. @throws UNEVALUABLE for types that are not evaluated as constants */
-export function valueOfLiteral(literal: ScalarLiteral): SqlValue {
-	const read = readerOf(literal.type);
-	if (read === null) {
-		throw UNEVALUABLE;
-	}
+/** The value of a constant. */
+export function valueOfLiteral(literal: LiteralOperand): SqlValue {
 	const bytes = Buffer.from(literal.text, "utf8");
-	return read(bytes, 0, bytes.length);
+	return readerOf(literal.type)(bytes, 0, bytes.length);
 }
 
-export function literalOfValue(value: SqlValue, type: ScalarType): ScalarLiteral {
-	return { kind: "literal", type, text: valueText(value, type) };
+/** @throws UNEVALUABLE for a value that PostgreSQL can compute but not read: rounded beyond the range of its type */
+export function literalOfValue(value: SqlValue, type: ValueType): LiteralOperand {
+	const text = valueText(value, type);
+	if ((type === "timestamp" || type === "timestamptz") && canonicalText(text, type) === null) {
+		throw UNEVALUABLE;
+	}
+	return { kind: "literal", type, text };
 }
 
 /**
  * "unknown": there is no such cast here. "invalid": there is, but PostgreSQL would refuse this value.
  */
-export type CastResult = ScalarLiteral | "unknown" | "invalid" | null;
+export type CastResult = LiteralOperand | "unknown" | "invalid" | null;
 
-const TEXTS: readonly ScalarType[] = ["text", "varchar", "bpchar", "name"];
+const TEXTS: readonly ValueType[] = ["text", "varchar", "bpchar", "name"];
 
 /** Casts a typed constant, explicitly. Null: NULL. */
-export function castLiteral(literal: ScalarLiteral, type: ScalarType, modifiers: readonly number[] = []): CastResult {
+export function castLiteral(literal: LiteralOperand, type: ValueType, modifiers: readonly number[] = []): CastResult {
 	const { type: from } = literal;
 	if (from === type && modifiers.length === 0) {
 		return literal;

@@ -4,6 +4,7 @@
  * differently here. Pure apart from recording parameter types. Called by checker.ts.
  */
 
+import { elementTypeOf, isArrayType } from "../../shared/sql/array-value.ts";
 import { withoutScale } from "../../shared/sql/number-input.ts";
 import type {
 	ColumnOperand,
@@ -14,7 +15,7 @@ import type {
 	ScalarType,
 	ValueType,
 } from "../../shared/where-tree.ts";
-import { isScalar } from "./column-types.ts";
+import { isScalar, requireElementType } from "./column-types.ts";
 import { convertedSide } from "./conversion.ts";
 import { type Expression, type ParameterTypes, settleUntyped, type TypedOperand, typedOperand } from "./expression.ts";
 import { WhereRefusal } from "./refusal.ts";
@@ -48,6 +49,7 @@ const SAME_TYPE_COMPARISON: ReadonlyMap<ValueType, Comparison> = new Map([
 	["timestamp", "timestamp"],
 	["timestamptz", "timestamptz"],
 	["interval", "interval"],
+	["jsonb", "jsonb"],
 ]);
 
 /**
@@ -76,7 +78,14 @@ export function pairExpressions(
 			refuseEnumAgainstTyped(left, right, location);
 		}
 	}
-	return pairTyped(first, second, location);
+	const pair = pairTyped(first, second, location);
+	if (pair.comparison === "jsonb" && !isEquality) {
+		throw new WhereRefusal(
+			"jsonb can only be compared with =, <> and IN: its order depends on the database's collation",
+			location,
+		);
+	}
+	return pair;
 }
 
 function settledText(expression: Extract<Expression, { form: "untyped" }>, parameters: ParameterTypes): TypedOperand {
@@ -107,9 +116,9 @@ function comparable(expression: Exclude<Expression, { form: "untyped" }>, isEqua
 	return { type: "text", operand: withCast(typed.operand, "text") };
 }
 
-function untypedTarget(other: TypedOperand): ScalarType {
+function untypedTarget(other: TypedOperand): ValueType {
 	// varchar has no operators of its own: PostgreSQL compares it as text.
-	return other.type === "varchar" || !isScalar(other.type) ? "text" : other.type;
+	return other.type === "varchar" ? "text" : other.type;
 }
 
 export function withCast(operand: ColumnOperand, type: ScalarType): ColumnOperand {
@@ -137,6 +146,10 @@ export function pairTyped(left: TypedOperand, right: TypedOperand, location: num
 	const same = left.type === right.type ? SAME_TYPE_COMPARISON.get(left.type) : undefined;
 	if (same !== undefined) {
 		return { comparison: same, left: left.operand, right: right.operand };
+	}
+	if (left.type === right.type && isArrayType(left.type)) {
+		requireElementType(elementTypeOf(left.type), location);
+		return { comparison: "array", left: left.operand, right: right.operand };
 	}
 	const types = new Set<ValueType>([left.type, right.type]);
 	if (types.has("date") && types.has("timestamp")) {

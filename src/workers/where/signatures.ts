@@ -8,6 +8,8 @@
 import type { FunctionName } from "../../shared/where-functions.ts";
 import type { ScalarType, ValueType } from "../../shared/where-tree.ts";
 
+import { DOCUMENT_SIGNATURES } from "./document-signatures.ts";
+
 export type SignatureForm = "binary" | "prefix" | "function";
 
 export interface Signature {
@@ -123,10 +125,12 @@ const TEXT_SIGNATURES: readonly Signature[] = [
 	binary("||", "text text", "text", "text_concat"),
 	func("lower", "text", "text", "text_lower"),
 	func("upper", "text", "text", "text_upper"),
-	binary("~~", "text text", "bool", "text_like"),
-	binary("!~~", "text text", "bool", "text_not_like"),
-	binary("~~*", "text text", "bool", "text_ilike"),
-	binary("!~~*", "text text", "bool", "text_not_ilike"),
+	...(["text", "bpchar", "name"] as const).flatMap((type) => [
+		binary("~~", `${type} text`, "bool", "text_like"),
+		binary("!~~", `${type} text`, "bool", "text_not_like"),
+		binary("~~*", `${type} text`, "bool", "text_ilike"),
+		binary("!~~*", `${type} text`, "bool", "text_not_ilike"),
+	]),
 	func("like", "text text", "bool", "text_like"),
 	func("notlike", "text text", "bool", "text_not_like"),
 	func("ilike", "text text", "bool", "text_ilike"),
@@ -204,7 +208,12 @@ const TIME_SIGNATURES: readonly Signature[] = [
 	]),
 ];
 
-export const SIGNATURES: readonly Signature[] = [...NUMBER_SIGNATURES, ...TEXT_SIGNATURES, ...TIME_SIGNATURES];
+export const SIGNATURES: readonly Signature[] = [
+	...DOCUMENT_SIGNATURES,
+	...NUMBER_SIGNATURES,
+	...TEXT_SIGNATURES,
+	...TIME_SIGNATURES,
+];
 
 /** How a function of the tree is written: its first signature. */
 const WRITTEN: ReadonlyMap<FunctionName, Signature> = new Map(

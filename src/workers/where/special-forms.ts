@@ -3,7 +3,7 @@
  * and what they become in the tree. Called by checker.ts.
  */
 
-import type { Operand, ScalarType, ValueType, WhereNode } from "../../shared/where-tree.ts";
+import type { Operand, ValueType, WhereNode } from "../../shared/where-tree.ts";
 import { type CallInput, call } from "./calls.ts";
 import { isScalar } from "./column-types.ts";
 import { converted } from "./conversion.ts";
@@ -17,14 +17,14 @@ function givenType(expression: Expression): GivenType {
 }
 
 /** The common type, in PostgreSQL's words when there is none. `what` names the form. */
-function sharedType(what: string, given: readonly Expression[], location: number | null): ScalarType {
+function sharedType(what: string, given: readonly Expression[], location: number | null): ValueType {
 	const types = given.map(givenType);
 	const type = commonType(types);
 	if (type === null) {
 		const known = [...new Set(given.filter((_, index) => types[index] !== null).map(typeLabel))];
 		throw new WhereRefusal(`${what} types ${known[0]} and ${known[1] ?? known[0]} cannot be matched`, location);
 	}
-	if (!isScalar(type) || type === "enum" || type === "json" || type === "jsonb") {
+	if (type === "enum" || type === "enum[]") {
 		throw new WhereRefusal(`${what} of type ${type} is not supported`, location);
 	}
 	return type;
@@ -32,7 +32,7 @@ function sharedType(what: string, given: readonly Expression[], location: number
 
 function operandAs(
 	expression: Expression,
-	type: ScalarType,
+	type: ValueType,
 	location: number | null,
 	parameters: ParameterTypes,
 ): Operand {
@@ -76,6 +76,9 @@ export function extreme(
 	input: CallInput,
 ): Expression {
 	const type = sharedType(greatest ? "GREATEST" : "LEAST", given, location);
+	if (!isScalar(type) || type === "json" || type === "jsonb") {
+		throw new WhereRefusal(`${greatest ? "GREATEST" : "LEAST"} of type ${type} is not supported`, location);
+	}
 	const operands = given
 		.map((expression) => operandAs(expression, type, location, input.parameters))
 		.filter((operand) => operand.kind !== "null");

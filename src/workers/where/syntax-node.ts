@@ -21,6 +21,8 @@ const FIELDS = {
 	CaseWhen: ["expr", "result", "location"],
 	CoalesceExpr: ["args", "location"],
 	MinMaxExpr: ["op", "args", "location"],
+	A_Indices: ["is_slice", "lidx", "uidx"],
+	A_Indirection: ["arg", "indirection"],
 	BoolExpr: ["boolop", "args", "location"],
 	BooleanTest: ["arg", "booltesttype", "location"],
 	ColumnRef: ["fields", "location"],
@@ -28,6 +30,7 @@ const FIELDS = {
 	List: ["items"],
 	NullTest: ["arg", "nulltesttype", "location"],
 	ParamRef: ["number", "location"],
+	RowExpr: ["args", "row_format", "location"],
 	SubLink: null,
 	TypeCast: ["arg", "typeName", "location"],
 } as const;

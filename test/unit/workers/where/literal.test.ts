@@ -2,7 +2,6 @@
 
 import { describe, expect, it } from "vitest";
 import type { ScalarType } from "../../../../src/shared/where-tree.ts";
-import { parseArrayLiteral } from "../../../../src/workers/where/array-literal.ts";
 import { castLiteral, literalFromText } from "../../../../src/workers/where/literal.ts";
 import { ACCEPTED_LITERALS, REFUSED_LITERALS } from "../../../support/where-literals.ts";
 
@@ -48,24 +47,4 @@ describe("a cast of a constant", () => {
 	] as const)("from %s %s to %s gives %s", (from, text, to, expected) => {
 		expect(cast(from, text, to)).toBe(expected);
 	});
-});
-
-describe("an array's text", () => {
-	it.each([
-		["{}", []],
-		[" { } ", []],
-		["{1, 2 ,NULL}", ["1", "2", null]],
-		['{"a,b","c\\"d","NULL",null}', ["a,b", 'c"d', "NULL", null]],
-		["{a b ,\\ x\\ }", ["a b", " x "]],
-		['{""}', [""]],
-	])("%s holds %j", (text, elements) => {
-		expect(parseArrayLiteral(text)).toEqual(elements);
-	});
-
-	it.each(["", "1", "{", "{1", "{1,}", "{,1}", "{{1}}", '{"a}', '{"a"b}', '{a"b"}', "{1}x", "[1:1]={1}", "{a\\"])(
-		"%j is refused",
-		(text) => {
-			expect(parseArrayLiteral(text)).toBeNull();
-		},
-	);
 });
