@@ -29,12 +29,19 @@ function utcTime(date: Date): Buffer {
 	return der(UTC_TIME, Buffer.from(`${digits.slice(2, 14)}Z`));
 }
 
-/** PEM texts, valid for a day around now, for this IPv4 address. */
-export function selfSigned(address: string): { readonly certificate: string; readonly key: string } {
+/** PEM texts, for this IPv4 address, valid for a day around now or from and to these days from now. */
+export function selfSigned(
+	address: string,
+	[from, to]: readonly [number, number] = [-1, 1],
+): { readonly certificate: string; readonly key: string } {
 	const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
 	const name = der(SEQUENCE, der(SET, der(SEQUENCE, COMMON_NAME, der(UTF8_STRING, Buffer.from("sluice test")))));
 	const dayMs = 86_400_000;
-	const validity = der(SEQUENCE, utcTime(new Date(Date.now() - dayMs)), utcTime(new Date(Date.now() + dayMs)));
+	const validity = der(
+		SEQUENCE,
+		utcTime(new Date(Date.now() + from * dayMs)),
+		utcTime(new Date(Date.now() + to * dayMs)),
+	);
 	const address4 = der(0x87, Buffer.from(address.split(".").map(Number)));
 	const alternatives = der(SEQUENCE, SUBJECT_ALT_NAME, der(OCTET_STRING, der(SEQUENCE, address4)));
 	const body = der(

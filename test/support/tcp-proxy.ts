@@ -91,11 +91,15 @@ export class TcpProxy implements AsyncDisposable {
 		const server = new Socket();
 		const pair: Pair = { client, server };
 		this.#pairs.add(pair);
+		if (this.newcomers === "ignore") {
+			client.resume();
+			client.on("error", () => undefined);
+			client.on("close", () => this.#pairs.delete(pair));
+			return;
+		}
 		this.#pass(pair, "up", client, server);
 		this.#pass(pair, "down", server, client);
-		if (this.newcomers === "pass") {
-			server.connect(this.#targetPort(), "127.0.0.1");
-		}
+		server.connect(this.#targetPort(), "127.0.0.1");
 	}
 
 	#pass(pair: Pair, direction: Direction, from: Socket, to: Socket): void {
