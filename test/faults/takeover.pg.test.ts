@@ -161,4 +161,120 @@ describe.each([oneTestServer()])("two daemons on one data directory, $name", (ki
 			await database.drop();
 		},
 	);
+
+	it("a rolling deploy over three daemons loses no change, and every client ends up with what SELECT gives", async () => {
+		const { database, first, second } = await pair();
+		const begin = (): Promise<TestDaemon> =>
+			daemons.start({ databaseUrl: database.url, beside: first, waitUntilActive: false });
+		const { handle } = await wholeLog(first, "table=items");
+		const readers = [new ShapeReader(second.shapeUrl, { table: "items" })];
+		const stop = writing(database);
+		const third = await begin();
+		readers.push(new ShapeReader(third.shapeUrl, { table: "items" }));
+		expect(await first.stop()).toBe(0);
+		// Whichever of the two is quicker.
+		const [leading, following] = await waitFor("one of two to go on", async () => {
+			const levels = await Promise.all([second.status(), third.status()]);
+			if (levels[0].level === "active") {
+				return [second, third] as const;
+			}
+			return levels[1].level === "active" ? ([third, second] as const) : null;
+		});
+		expect((await following.status()).level).toBe("read-only");
+		const [{ id: between } = { id: 0 }] = await database.sql<{ id: number }>("select max(id) as id from items");
+		await Promise.all(
+			readers.map((reader) => reader.until("news of the new writer", (rows) => rows.has(String(between)), 5_000)),
+		);
+		await leading.kill();
+		await following.untilActive();
+		const last = new ShapeReader(following.shapeUrl, { table: "items" });
+		await stop();
+		const expected = await selected(database);
+		const remaining = readers[following === second ? 0 : 1];
+		await remaining?.until("what SELECT gives", (rows) => rows.size === expected.size);
+		await waitFor("both clients to hold what SELECT gives", () =>
+			[remaining, last].every((reader) => reader !== undefined && isSame(holds(reader), expected)),
+		);
+		const log = await wholeLog(following, "table=items");
+		expect(log.handle).toBe(handle);
+		expect(replay(log.items)).toEqual(expected);
+		expect(remaining?.errors).toEqual([]);
+		for (const reader of [...readers, last]) {
+			reader.stop();
+		}
+		await database.drop();
+	});
+
+	it("a daemon that follows refuses what is wrong, asks to come again for what has to be made, learns of what ends", async () => {
+		const { database, first, second } = await pair();
+		const { handle } = await wholeLog(second, "table=items");
+		expect((await fetch(`${second.shapeUrl}?table=nowhere&offset=-1`)).status).toBe(400);
+		const unmade = await fetch(`${second.shapeUrl}?table=items&where=id%3E5&offset=-1`);
+		expect(unmade.status).toBe(503);
+		expect(unmade.headers.get("retry-after")).not.toBeNull();
+		expect((await fetch(`${second.shapeUrl}?table=items`, { method: "DELETE" })).status).toBe(503);
+		const made = await wholeLog(first, "table=items&where=id%3E5");
+		const seen = await wholeLog(second, "table=items&where=id%3E5");
+		expect(seen.handle).toBe(made.handle);
+		expect(replay(seen.items)).toEqual(replay(made.items));
+		const parked = await fetch(`${second.shapeUrl}?table=items&offset=now&handle=${handle}`);
+		const live = fetch(
+			`${second.shapeUrl}?table=items&offset=${parked.headers.get("electric-offset")}&handle=${handle}&live=true`,
+		);
+		await database.sql("truncate items");
+		expect((await live).status).toBe(409);
+		// The first makes the shape anew when it is asked.
+		const renewed = await wholeLog(first, "table=items");
+		expect(renewed.handle).not.toBe(handle);
+		await waitFor("the second to serve the new shape", async () => {
+			const response = await fetch(`${second.shapeUrl}?table=items&offset=-1`);
+			return response.headers.get("electric-handle") === renewed.handle;
+		});
+		expect((await fetch(`${second.shapeUrl}?table=items&offset=0_0&handle=${handle}`)).status).toBe(409);
+		expect(await second.stop()).toBe(0);
+		expect((await first.status()).level).toBe("active");
+		await database.drop();
+	});
+
+	it("open transactions hold the first up at its first start, not the second at its takeover, and a killed one not the next", async ({
+		annotate,
+	}) => {
+		const database = await server.createDatabase();
+		await database.sql("create table items (id int primary key, n int not null)");
+		const writer = await database.connect();
+		await writer.query("begin; insert into items values (1, 0)");
+		const first = await daemons.start({ databaseUrl: database.url, waitUntilActive: false });
+		await waitFor("the first to make its slot", async () => (await first.status()).link.step === "slot-create");
+		expect(await health(first)).toEqual({ status: 202, body: { status: "starting" } });
+		const second = await daemons.start({ databaseUrl: database.url, beside: first, waitUntilActive: false });
+		expect(await health(second)).toEqual({ status: 202, body: { status: "waiting" } });
+
+		await first.kill();
+		const killedMs = performance.now();
+		await waitFor("the server to end the dead one's slot creation, and the second to begin its own", async () => {
+			const { link } = await second.status();
+			const sessions = await database.sql("select from pg_stat_activity where query like 'CREATE_REPLICATION_SLOT%'");
+			return link.step === "slot-create" && sessions.length === 1;
+		});
+		await annotate(`slot creation again after ${Math.round(performance.now() - killedMs)} ms`);
+		expect(await health(second)).toEqual({ status: 202, body: { status: "starting" } });
+		await writer.query("commit");
+		await second.untilActive();
+
+		const third = await daemons.start({ databaseUrl: database.url, beside: first, waitUntilActive: false });
+		const reader = new ShapeReader(second.shapeUrl, { table: "items" });
+		await reader.until("the row", (rows) => rows.size === 1);
+		reader.stop();
+		await writer.query("begin; insert into items values (2, 0)");
+		await second.kill();
+		const beganMs = performance.now();
+		await third.untilActive();
+		expect(performance.now() - beganMs).toBeLessThan(10_000);
+		await writer.query("commit");
+		await writer.end();
+		const next = new ShapeReader(third.shapeUrl, { table: "items" });
+		await next.until("both rows", (rows) => rows.size === 2);
+		next.stop();
+		await database.drop();
+	});
 });

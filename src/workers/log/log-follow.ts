@@ -111,7 +111,8 @@ class LogFollower implements FollowedLog {
 				if (!follows(this.#scanned, record) || (last !== null && last.flags !== FLAG_LAST && last.tx !== record.tx)) {
 					return "broken";
 				}
-				if (record.flags !== FLAG_LAST && number === reader.count - 1) {
+				const isLast = number === reader.count - 1 && this.#recordsOf(segment + 1) === 0;
+				if (record.flags !== FLAG_LAST && isLast) {
 					// It may still be sealed in place.
 					return "waiting";
 				}
