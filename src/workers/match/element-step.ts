@@ -5,6 +5,7 @@
 
 import { INDEX_KEYS_MAX } from "../../shared/limits.ts";
 import { parseArrayText } from "../../shared/sql/array-text.ts";
+import { withoutScale } from "../../shared/sql/number-input.ts";
 import type { Comparison, Operand, ScalarType, ValueType, WhereNode } from "../../shared/where-tree.ts";
 import { type KeyForm, keyBytes, keyForm } from "./key-form.ts";
 
@@ -86,7 +87,10 @@ function stepOf(
 		return null;
 	}
 	const form = keyForm({ kind: "column", name: operand.name, type, casts: [] }, comparison, constantType as ScalarType);
-	const texts = elements.filter((element) => element !== null);
+	// One text a value: elements of a constant keep their scale.
+	const texts = elements
+		.filter((element) => element !== null)
+		.map((element) => (type === "numeric" ? withoutScale(element) : element));
 	return form === null
 		? null
 		: { kind: "element", column: operand.name, form, needs, keys: texts.map((text) => keyBytes(text, comparison)) };
