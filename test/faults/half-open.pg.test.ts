@@ -75,6 +75,19 @@ describe.each(embeddedServers([18]))("$name behind a network that fails", (kind)
 		},
 	);
 
+	it.concurrent("takes the lock back from its own session that has gone deaf, without giving the slot up", {
+		timeout: 120_000,
+	}, async () => {
+		await using room = await stand();
+		const { proxy, daemon } = room;
+		proxy.swallow("up", "down");
+		await waitFor("the lock again", () => daemon.log.split("holding the stream's lock").length > 2, {
+			timeoutMs: GENEROUS_MS,
+		});
+		await daemon.untilActive();
+		expect(daemon.log).not.toContain("giving the slot up");
+	});
+
 	it.concurrent("makes a new shape after every SQL connection has gone deaf", { timeout: 120_000 }, async () => {
 		await using room = await stand();
 		const { database, proxy, daemon } = room;

@@ -7,6 +7,7 @@
 
 import pg from "pg";
 import { breakConnection } from "../../shared/break-connection.ts";
+import { errorFromThrown } from "../../shared/connection-error.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import type { Logger } from "../../shared/logging.ts";
 import { backoffMs, waitMs } from "./backoff.ts";
@@ -45,12 +46,20 @@ export interface StreamLockOptions {
 	readonly onHeld: (held: boolean) => void;
 }
 
+interface LockSession {
+	readonly pid: number;
+	/** backend_start: a pid is used again. */
+	readonly since: string;
+}
+
 export class StreamLock {
 	readonly #options: StreamLockOptions;
 	readonly #stop = new AbortController();
 	readonly #waiting = new Set<{ readonly resolve: () => void; readonly reject: (error: Error) => void }>();
 	#running: Promise<void> | null = null;
 	#client: pg.Client | null = null;
+	/** The session that is, or was, meant to hold the lock. */
+	#session: LockSession | null = null;
 	#held = false;
 	#reachable: boolean | null = null;
 
@@ -138,6 +147,7 @@ export class StreamLock {
 					logger.debug({ err, setting }, "the server does not know a session setting");
 				});
 			}
+			await this.#endFormerSession(client);
 			await client.query("SELECT pg_catalog.pg_advisory_lock(pg_catalog.hashtext($1))", [slotName]);
 			this.#setHeld(true);
 			onHeld();
@@ -152,6 +162,25 @@ export class StreamLock {
 			this.#break();
 			this.#client = null;
 		}
+	}
+
+	/**
+	 * A session that we lost without the server noticing keeps the lock from us. It is ours to end: the server says that
+	 * it is the one that we had.
+	 */
+	async #endFormerSession(client: pg.Client): Promise<void> {
+		const former = this.#session;
+		const { rows } = await client.query<LockSession>(
+			`SELECT pid, backend_start::text AS since FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()`,
+		);
+		if (former !== null) {
+			await client.query(
+				`SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+				WHERE pid = $1 AND backend_start::text = $2 AND application_name = $3`,
+				[former.pid, former.since, LOCK_APPLICATION_NAME],
+			);
+		}
+		this.#session = rows[0] ?? null;
 	}
 
 	async #watch(client: pg.Client, lost: Promise<void>): Promise<void> {
@@ -195,16 +224,5 @@ export class StreamLock {
 
 /** What an operator should read: PostgreSQL's own words when it answered, otherwise that it did not. */
 function controlConnectionError(error: unknown): SluiceError {
-	if (error instanceof SluiceError) {
-		return error;
-	}
-	if (error instanceof pg.DatabaseError) {
-		return new SluiceError("SLUICE_LINK_REFUSED", {
-			connection: "control",
-			sqlState: error.code ?? null,
-			serverMessage: error.message,
-		});
-	}
-	const reason = error instanceof Error ? error.message : "unknown";
-	return new SluiceError("SLUICE_LINK_UNREACHABLE", { connection: "control", reason });
+	return errorFromThrown(error, { phase: "stream", step: "lock" });
 }
