@@ -51,7 +51,6 @@ export function preflightHeaders(requestedHeaders: string | undefined): Headers 
 	return {
 		"access-control-max-age": String(PREFLIGHT_MAX_AGE_SECONDS),
 		...(requestedHeaders === undefined ? {} : { "access-control-allow-headers": requestedHeaders }),
-		connection: "keep-alive",
 	};
 }
 

@@ -112,7 +112,8 @@ export class ShapeAnswers {
 	beginEvents(target: AnswerTarget, end: LogOffset | null): void {
 		const offset = end === null ? formatRequestOffset(target.parameters.offset) : formatPosition(end);
 		const headers = this.#headers(target, 200, { offset, upToDate: end !== null, hasData: true });
-		target.exchange.writeHead(200, { ...headers, connection: "keep-alive" }, null);
+		// Node says `connection: keep-alive`, unless the client does not want that.
+		target.exchange.writeHead(200, headers, null);
 		target.exchange.response.flushHeaders();
 	}
 

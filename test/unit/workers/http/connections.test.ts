@@ -42,6 +42,17 @@ test("a connection's last request is answered with connection: close, and no req
 	]);
 });
 
+test.each([
+	["an event stream", `GET ${query({ table: "items", offset: "0_inf", handle: H, live: "true", live_sse: "true" })}`],
+	["a preflight", "OPTIONS /v1/shape"],
+])("%s ends its connection when the client asks for that", async (_what, line) => {
+	await using stand = await HttpStand.start({ thread: { eventTimes: { keepAliveMs: 20, lifetimeMs: 30 } } });
+	stand.shape("items", H, 7).snapshot([[SNAPSHOT_END]]);
+	const socket = await open(stand);
+	socket.write(`${line} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n`);
+	expect(await readAll(socket)).toMatch(/^HTTP\/1\.1 20[04] [\s\S]*\r\nconnection: close\r\n/i);
+});
+
 test("headers that do not come in time are a 408, and the connection ends", async () => {
 	await using stand = await HttpStand.start({ thread: { connectionTimes: { headersMs: 100, checkMs: 20 } } });
 	const socket = await open(stand);
