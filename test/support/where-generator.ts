@@ -5,8 +5,12 @@
  */
 
 import type { Random } from "./random.ts";
+import { COLUMNS_OF_TYPE, COMPUTED_TYPES, ExpressionGenerator } from "./where-expressions.ts";
+import { quote } from "./where-quote.ts";
 import { MOODS, WHERE_COLUMN_SPECS } from "./where-table.ts";
 import { valuesOf } from "./where-values.ts";
+
+export { quote };
 
 /** A condition as a client would send it, and the same with its parameters written as untyped constants. */
 export interface GeneratedCondition {
@@ -28,7 +32,7 @@ const INTEGERS: readonly string[] = ["i2", "i4", "i8"];
 const FLOATS: readonly string[] = ["f4", "f8"];
 const TEXT_COLUMNS: readonly string[] = ["s", "v", "c", "nm"];
 const BOOLEANS: readonly string[] = ["b", '"Odd ""name"""'];
-const SCALARS: readonly string[] = [...INTEGERS, ...FLOATS, "n", ...TEXT_COLUMNS, "b", "u", "d", "t", "ts", "tz"];
+const SCALARS: readonly string[] = [...INTEGERS, ...FLOATS, "n", ...TEXT_COLUMNS, "b", "u", "d", "t", "ts", "tz", "iv"];
 const TYPE_NAMES: Readonly<Record<string, readonly string[]>> = {
 	i2: ["int2", "smallint"],
 	i4: ["int4", "integer"],
@@ -46,6 +50,7 @@ const TYPE_NAMES: Readonly<Record<string, readonly string[]>> = {
 	t: ["time", "time without time zone"],
 	ts: ["timestamp"],
 	tz: ["timestamptz", "timestamp with time zone"],
+	iv: ["interval"],
 };
 const CROSSED: readonly (readonly [string, string])[] = [
 	["i2", "i4"],
@@ -114,12 +119,6 @@ const PATTERNS: readonly string[] = [
 	"A%C",
 	"日_",
 ];
-
-export function quote(text: string): string {
-	return text.includes("\\")
-		? `E'${text.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`
-		: `'${text.replaceAll("'", "''")}'`;
-}
 
 /** A parameter in a generated text; no generated value holds these brackets. */
 const MARK = /⟦([0-9]+)⟧/g;
@@ -205,6 +204,9 @@ class Generator {
 
 	leaf(): string {
 		const random = this.#random;
+		if (random.chance(0.3)) {
+			return this.computed();
+		}
 		switch (random.integer(0, 15)) {
 			case 0:
 				return random.pick([
@@ -246,6 +248,31 @@ class Generator {
 					? `${sides[0]} ${random.pick(COMPARISONS)} ${sides[1]}`
 					: `${sides[1]} ${random.pick(COMPARISONS)} ${sides[0]}`;
 			}
+		}
+	}
+
+	/** Something computed, compared with something of its type. */
+	computed(): string {
+		const random = this.#random;
+		const expressions = new ExpressionGenerator(random, new Set());
+		const type = random.pick(COMPUTED_TYPES);
+		const value = (): string => expressions.value(type, random.integer(1, 2));
+		const constant = (): string => `${this.untyped(random.pick(valuesOf(COLUMNS_OF_TYPE[type]?.[0] ?? "s")))}::${type}`;
+		switch (random.integer(0, 7)) {
+			case 0:
+				return expressions.value("bool", 2);
+			case 1:
+				return `${value()} IS ${random.pick(["", "NOT "])}NULL`;
+			case 2:
+				return `${value()} ${random.pick(["IN", "NOT IN"])} (${constant()}, ${constant()}${random.pick(["", ", NULL"])})`;
+			case 3:
+				return `${value()} ${random.pick(["BETWEEN", "NOT BETWEEN", "BETWEEN SYMMETRIC"])} ${constant()} AND ${constant()}`;
+			case 4:
+				return `${value()} IS ${random.pick(["", "NOT "])}DISTINCT FROM ${random.pick([value(), constant()])}`;
+			case 5:
+				return `${expressions.value("text", 2)} ${random.pick(["LIKE", "NOT LIKE", "ILIKE"])} ${this.untyped(random.pick(PATTERNS))}`;
+			default:
+				return `${value()} ${random.pick(COMPARISONS)} ${random.pick([value(), constant()])}`;
 		}
 	}
 

@@ -41,6 +41,7 @@ export const WHERE_COLUMN_SPECS: readonly ColumnSpec[] = [
 	{ name: "t", declaration: "time", typeName: "time", typeOid: 1083 },
 	{ name: "ts", declaration: "timestamp", typeName: "timestamp", typeOid: 1114 },
 	{ name: "tz", declaration: "timestamptz", typeName: "timestamptz", typeOid: 1184 },
+	{ name: "iv", declaration: "interval", typeName: "interval", typeOid: 1186 },
 	{ name: "e", declaration: "mood", typeName: "mood", typeOid: MOOD_OID, typeKind: "e" },
 	{ name: "j", declaration: "jsonb", typeName: "jsonb", typeOid: 3802 },
 	{ name: "a", declaration: "int4[]", typeName: "int4", typeOid: 1007, isArray: true },

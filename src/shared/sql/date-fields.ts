@@ -187,8 +187,15 @@ function isoWeek(days: number): { year: number; week: number } {
 	return { year, week: Math.floor((thursday - daysFromCivil(year, 1, 1)) / 7) + 1 };
 }
 
-export function extractFromInterval(name: string, { months, days, microseconds }: Interval): Decimal {
+/** Units that grow with an interval. */
+const MONOTONIC_SPANS: readonly string[] = ["hour", "day", "year", "decade", "century", "millennium", "epoch"];
+
+export function extractFromInterval(name: string, value: Interval): Decimal | null {
+	const { months, days, microseconds, infinity } = value;
 	const unit = unitNamed(name);
+	if (infinity !== 0) {
+		return MONOTONIC_SPANS.includes(unit) ? (infinity > 0 ? INFINITE : MINUS_INFINITE) : null;
+	}
 	const years = Math.trunc(months / 12);
 	switch (unit) {
 		case "day":
@@ -241,7 +248,7 @@ export function asPart(name: string, field: Decimal | null): number | null {
 
 /** The epoch of an interval as date_part adds it up, in doubles. */
 export function intervalPart(name: string, value: Interval): number | null {
-	if (unitNamed(name) !== "epoch") {
+	if (unitNamed(name) !== "epoch" || value.infinity !== 0) {
 		return asPart(name, extractFromInterval(name, value));
 	}
 	const years = Math.trunc(value.months / 12);
@@ -315,8 +322,12 @@ const MONTH_UNITS: Readonly<Record<string, number>> = {
 	millennium: 12_000,
 };
 
-export function truncateInterval(name: string, { months, days, microseconds }: Interval): Interval {
+export function truncateInterval(name: string, value: Interval): Interval {
+	const { months, days, microseconds, infinity } = value;
 	const unit = unitNamed(name);
+	if (infinity !== 0) {
+		return value;
+	}
 	const monthStep = Object.hasOwn(MONTH_UNITS, unit) ? MONTH_UNITS[unit] : undefined;
 	if (monthStep !== undefined) {
 		return new Interval(months - (months % monthStep), 0, 0);

@@ -5,7 +5,7 @@
  */
 
 import { civilFromDays, daysFromCivil, daysInMonth, MICROSECONDS_PER_DAY } from "../calendar.ts";
-import { addExact, Interval } from "./interval.ts";
+import { addExact, Interval, infiniteInterval } from "./interval.ts";
 import { timestampOf } from "./stream-values.ts";
 import { type Exact, exactOf, UNEVALUABLE } from "./value.ts";
 
@@ -71,7 +71,14 @@ export function timeOfTimestamp(value: Exact): number | null {
 }
 
 /** Months first, to the last day of the month at most; then days; then time. */
-export function addToTimestamp(value: Exact, { months, days, microseconds }: Interval): Exact {
+export function addToTimestamp(value: Exact, interval: Interval): Exact {
+	const { months, days, microseconds, infinity } = interval;
+	if (infinity !== 0) {
+		if (value === -infinity / 0) {
+			throw UNEVALUABLE;
+		}
+		return infinity / 0;
+	}
 	if (isInfinite(value)) {
 		return value;
 	}
@@ -91,22 +98,31 @@ export function addToTimestamp(value: Exact, { months, days, microseconds }: Int
 	return checkedTimestamp(addExact(timestampOf(day, time), microseconds));
 }
 
-/** timestamp_mi, with its days taken out of the hours. @throws UNEVALUABLE for infinities */
+/** timestamp_mi, with its days taken out of the hours. @throws UNEVALUABLE for two infinities of one sign */
 export function timestampDifference(left: Exact, right: Exact): Interval {
 	if (isInfinite(left) || isInfinite(right)) {
-		throw UNEVALUABLE;
+		return infiniteInterval(Math.sign(Number(left) - Number(right)));
 	}
 	const difference = BigInt(left) - BigInt(right);
+	if (BigInt.asIntN(64, difference) !== difference) {
+		throw UNEVALUABLE;
+	}
 	return new Interval(0, Number(difference / DAY), exactOf(difference % DAY));
 }
 
 /** Around the clock. */
-export function addToTime(time: number, { microseconds }: Interval): number {
+export function addToTime(time: number, { microseconds, infinity }: Interval): number {
+	if (infinity !== 0) {
+		throw UNEVALUABLE;
+	}
 	const sum = (BigInt(time) + BigInt(microseconds)) % DAY;
 	return Number(sum < 0n ? sum + DAY : sum);
 }
 
-export function timeOfInterval({ microseconds }: Interval): number {
+export function timeOfInterval({ microseconds, infinity }: Interval): number {
+	if (infinity !== 0) {
+		throw UNEVALUABLE;
+	}
 	const rest = BigInt(microseconds) % DAY;
 	return Number(rest < 0n ? rest + DAY : rest);
 }

@@ -129,6 +129,10 @@ function verboseInterval(text: string): Interval | null {
 	if (body === "") {
 		return null;
 	}
+	// A number alone counts seconds.
+	if (/^[+-]?[0-9]{1,9}(?:\.[0-9]{1,6})?$/.test(body)) {
+		return verboseInterval(`${body} s${isAgo ? " ago" : ""}`);
+	}
 	TOKEN.lastIndex = 0;
 	while (TOKEN.lastIndex < body.length) {
 		const match = TOKEN.exec(body);

@@ -1,7 +1,7 @@
 /**
  * PostgreSQL's interval: months, days and microseconds that do not carry into each other. Owns its text form (as
  * the stream prints it, IntervalStyle iso_8601), its arithmetic and its order. Pure; throws UNEVALUABLE where
- * PostgreSQL raises an error, and for the infinite intervals that only 17 and later have.
+ * PostgreSQL raises an error. The infinities are those of PostgreSQL 17 and later; earlier ones raise errors instead.
  * Source: PostgreSQL `timestamp.c`, `interval_mul` and its neighbours.
  */
 
@@ -29,21 +29,26 @@ export class Interval {
 		if (typeof microseconds === "bigint" && (microseconds < INT8_MIN || microseconds > INT8_MAX)) {
 			throw UNEVALUABLE;
 		}
-		// These stand for infinity from 17 on.
-		if (
-			isLimit(months, days, microseconds, INT4_MIN, INT8_MIN) ||
-			isLimit(months, days, microseconds, INT4_MAX, INT8_MAX)
-		) {
-			throw UNEVALUABLE;
-		}
 		this.months = months;
 		this.days = days;
 		this.microseconds = microseconds;
 	}
 
+	/** 1, -1: infinite. From PostgreSQL 17 on, the limits of all fields stand for it. */
+	get infinity(): -1 | 0 | 1 {
+		const { months, days, microseconds } = this;
+		if (months === INT4_MAX && days === INT4_MAX && microseconds === INT8_MAX) {
+			return 1;
+		}
+		return months === INT4_MIN && days === INT4_MIN && microseconds === INT8_MIN ? -1 : 0;
+	}
+
 	/** interval_out with IntervalStyle iso_8601. */
 	toString(): string {
-		const { months, days } = this;
+		const { months, days, infinity } = this;
+		if (infinity !== 0) {
+			return infinity > 0 ? "infinity" : "-infinity";
+		}
 		const years = Math.trunc(months / 12);
 		const time = this.#time();
 		const date = part(years, "Y") + part(months - years * 12, "M") + part(days, "D");
@@ -68,8 +73,23 @@ export class Interval {
 	}
 }
 
-function isLimit(months: number, days: number, microseconds: Exact, int4: number, int8: bigint): boolean {
-	return months === int4 && days === int4 && microseconds === int8;
+const INFINITE = new Interval(INT4_MAX, INT4_MAX, INT8_MAX);
+const MINUS_INFINITE = new Interval(INT4_MIN, INT4_MIN, INT8_MIN);
+
+/** @throws UNEVALUABLE for 0: no infinity is meant */
+export function infiniteInterval(sign: number): Interval {
+	if (sign === 0 || Number.isNaN(sign)) {
+		throw UNEVALUABLE;
+	}
+	return sign > 0 ? INFINITE : MINUS_INFINITE;
+}
+
+/** The result of arithmetic with finite intervals. */
+function finite(value: Interval): Interval {
+	if (value.infinity !== 0) {
+		throw UNEVALUABLE;
+	}
+	return value;
 }
 
 function isInt4(value: number): boolean {
@@ -87,6 +107,9 @@ const PATTERN =
 export function readInterval(text: string): Interval {
 	const match = PATTERN.exec(text);
 	if (match === null) {
+		if (text === "infinity" || text === "-infinity") {
+			return infiniteInterval(text === "infinity" ? 1 : -1);
+		}
 		throw UNEVALUABLE;
 	}
 	const whole = (group: number): number => Number(match[group] ?? "0");
@@ -120,36 +143,56 @@ export function addExact(left: Exact, right: Exact): Exact {
 }
 
 export function addInterval(left: Interval, right: Interval): Interval {
-	return new Interval(
-		left.months + right.months,
-		left.days + right.days,
-		addExact(left.microseconds, right.microseconds),
+	if (left.infinity !== 0 || right.infinity !== 0) {
+		return infiniteInterval(Math.sign(left.infinity + right.infinity));
+	}
+	return finite(
+		new Interval(left.months + right.months, left.days + right.days, addExact(left.microseconds, right.microseconds)),
 	);
 }
 
-export function negateInterval({ months, days, microseconds }: Interval): Interval {
-	return new Interval(0 - months, 0 - days, exactOf(-BigInt(microseconds)));
+export function negateInterval(value: Interval): Interval {
+	if (value.infinity !== 0) {
+		return infiniteInterval(-value.infinity);
+	}
+	const { months, days, microseconds } = value;
+	return finite(new Interval(0 - months, 0 - days, exactOf(-BigInt(microseconds))));
 }
 
 export function subtractInterval(left: Interval, right: Interval): Interval {
-	return new Interval(
-		left.months - right.months,
-		left.days - right.days,
-		exactOf(BigInt(left.microseconds) - BigInt(right.microseconds)),
+	if (left.infinity !== 0 || right.infinity !== 0) {
+		return infiniteInterval(Math.sign(left.infinity - right.infinity));
+	}
+	return finite(
+		new Interval(
+			left.months - right.months,
+			left.days - right.days,
+			exactOf(BigInt(left.microseconds) - BigInt(right.microseconds)),
+		),
 	);
 }
 
 export function multiplyInterval(value: Interval, factor: number): Interval {
+	if (value.infinity !== 0) {
+		return infiniteInterval(value.infinity * Math.sign(factor));
+	}
+	if (!Number.isFinite(factor)) {
+		return infiniteInterval(compareInterval(value, ZERO) * Math.sign(factor));
+	}
 	return scaled(value, (amount) => amount * factor);
 }
 
 /** @throws UNEVALUABLE for a division by zero */
 export function divideInterval(value: Interval, divisor: number): Interval {
-	if (divisor === 0) {
+	if (divisor === 0 || Number.isNaN(divisor) || (value.infinity !== 0 && !Number.isFinite(divisor))) {
 		throw UNEVALUABLE;
 	}
-	return scaled(value, (amount) => amount / divisor);
+	return value.infinity === 0
+		? scaled(value, (amount) => amount / divisor)
+		: infiniteInterval(value.infinity * Math.sign(divisor));
 }
+
+const ZERO = new Interval(0, 0, 0);
 
 /** What is lost of months goes to days, what is lost of days to time: never upwards. */
 function scaled(value: Interval, scale: (amount: number) => number): Interval {
@@ -167,7 +210,7 @@ function scaled(value: Interval, scale: (amount: number) => number): Interval {
 	if (!(microseconds >= -(2 ** 63) && microseconds < 2 ** 63)) {
 		throw UNEVALUABLE;
 	}
-	return new Interval(months, days, exactOf(BigInt(microseconds)));
+	return finite(new Interval(months, days, exactOf(BigInt(microseconds))));
 }
 
 function truncatedInt4(value: number): number {
@@ -205,7 +248,7 @@ function fieldsOf({ months, days, microseconds }: Interval): Fields {
 }
 
 function intervalOf({ months, days, time }: Fields): Interval {
-	return new Interval(months, days, exactOf(time));
+	return finite(new Interval(months, days, exactOf(time)));
 }
 
 function carryHours(fields: Fields): void {
@@ -231,6 +274,9 @@ function alignTime(fields: Fields): void {
 }
 
 export function justifyHours(value: Interval): Interval {
+	if (value.infinity !== 0) {
+		return value;
+	}
 	const fields = fieldsOf(value);
 	carryHours(fields);
 	alignTime(fields);
@@ -238,6 +284,9 @@ export function justifyHours(value: Interval): Interval {
 }
 
 export function justifyDays(value: Interval): Interval {
+	if (value.infinity !== 0) {
+		return value;
+	}
 	const fields = fieldsOf(value);
 	carryDays(fields);
 	if (fields.months > 0 && fields.days < 0) {
@@ -251,6 +300,9 @@ export function justifyDays(value: Interval): Interval {
 }
 
 export function justifyInterval(value: Interval): Interval {
+	if (value.infinity !== 0) {
+		return value;
+	}
 	const fields = fieldsOf(value);
 	if ((fields.days > 0 && fields.time > 0n) || (fields.days < 0 && fields.time < 0n)) {
 		carryDays(fields);

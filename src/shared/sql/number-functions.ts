@@ -113,7 +113,7 @@ export function floatText(value: number, single: boolean): string {
 	if (value === 0) {
 		return Object.is(value, -0) ? "-0" : "0";
 	}
-	const [mantissa = "", exponentText = "0"] = (single ? shortestSingle(value) : value.toExponential()).split("e");
+	const [mantissa = "", exponentText = "0"] = shortestDigits(value, single).split("e");
 	const exponent = Number(exponentText);
 	const negative = mantissa.startsWith("-");
 	const digits = mantissa.replace(/[-.]/g, "");
@@ -129,15 +129,62 @@ export function floatText(value: number, single: boolean): string {
 	return digits.length > exponent + 1 ? `${sign}${whole}.${digits.slice(exponent + 1)}` : `${sign}${whole}`;
 }
 
-/** In the form of toExponential. */
-function shortestSingle(value: number): string {
-	for (let digits = 0; digits < 9; digits += 1) {
+/** In the form of toExponential. Like PostgreSQL, and unlike JavaScript, nothing that lies midway to a neighbour. */
+function shortestDigits(value: number, single: boolean): string {
+	const shortest = value.toExponential();
+	// Only whole numbers this large have a decimal so short midway.
+	if (!single && (Math.abs(value) < 2 ** 53 || isCloserThanHalf(shortest, value, single))) {
+		return shortest;
+	}
+	const first = single ? 0 : (shortest.split("e")[0] ?? "").replace(/[-.]/g, "").length - 1;
+	for (let digits = first; digits < 17; digits += 1) {
 		const text = value.toExponential(digits);
-		if (Math.fround(Number(text)) === value) {
-			return text;
+		const read = single ? Math.fround(Number(text)) : Number(text);
+		if (read === value && isCloserThanHalf(text, value, single)) {
+			return text.replace(/\.?0+e/, "e");
 		}
 	}
-	return value.toExponential(9);
+	return shortest;
+}
+
+/** Whether the text is nearer to the value than half the distance to either neighbour. */
+function isCloserThanHalf(text: string, value: number, single: boolean): boolean {
+	const [mantissa = "0", exponentText = "0"] = text.split("e");
+	const [whole = "0", fraction = ""] = mantissa.split(".");
+	const exponent = Number(exponentText) - fraction.length;
+	const digits = BigInt(whole + fraction);
+	const shown = exponent >= 0 ? new Decimal(digits * powerOfTen(exponent), 0) : new Decimal(digits, -exponent);
+	const doubled = new Decimal(shown.unscaled * 2n, shown.scale);
+	const own = exactDecimal(value);
+	return [1n, -1n].every((step) => {
+		const neighbour = neighbourOf(value, step, single);
+		if (!Number.isFinite(neighbour)) {
+			return true;
+		}
+		const order = compareFinite(doubled, sumOf(own, exactDecimal(neighbour)));
+		return neighbour > value ? order < 0 : order > 0;
+	});
+}
+
+function sumOf(left: Decimal, right: Decimal): Decimal {
+	const scale = Math.max(left.scale, right.scale);
+	return new Decimal(
+		left.unscaled * powerOfTen(scale - left.scale) + right.unscaled * powerOfTen(scale - right.scale),
+		scale,
+	);
+}
+
+/** The next value away from zero (1) or towards it (-1). */
+function neighbourOf(value: number, step: bigint, single: boolean): number {
+	const view = new DataView(new ArrayBuffer(8));
+	if (single) {
+		view.setFloat32(0, value);
+		view.setUint32(0, view.getUint32(0) + Number(step));
+		return view.getFloat32(0);
+	}
+	view.setFloat64(0, value);
+	view.setBigUint64(0, view.getBigUint64(0) + step);
+	return view.getFloat64(0);
 }
 
 /** float8_numeric, float4_numeric: 15, or 6, significant digits; half to even, as printf rounds. */

@@ -5,7 +5,7 @@
  */
 
 import { invariant, unreachable } from "../../shared/assert.ts";
-import { LENGTH_NULL } from "../../shared/tuple.ts";
+import { LENGTH_NULL, type Tuple } from "../../shared/tuple.ts";
 import type { CompareOperator, Comparison, WhereNode } from "../../shared/where-tree.ts";
 import { ByteTable, sameBytes } from "./byte-table.ts";
 import { compileValue } from "./compile-value.ts";
@@ -105,31 +105,48 @@ function compileBoolean(position: ColumnPosition): Predicate {
 }
 
 export function compileAnd(predicates: readonly Predicate[]): Predicate {
+	return compileJunction(predicates, FALSE, TRUE);
+}
+
+export function compileOr(predicates: readonly Predicate[]): Predicate {
+	return compileJunction(predicates, TRUE, FALSE);
+}
+
+/**
+ * AND and OR: one part that is `decisive` decides, whatever the others are. PostgreSQL promises no order of
+ * evaluation, so a part that cannot be evaluated does not stop the others from deciding.
+ */
+function compileJunction(predicates: readonly Predicate[], decisive: Truth, otherwise: Truth): Predicate {
 	return (tuple) => {
-		let result: Truth = TRUE;
-		for (const predicate of predicates) {
-			const truth = predicate(tuple);
-			if (truth === FALSE) {
-				return FALSE;
+		let result: Truth = otherwise;
+		let at = 0;
+		try {
+			for (; at < predicates.length; at += 1) {
+				const truth = predicates[at]?.(tuple) ?? otherwise;
+				if (truth === decisive) {
+					return decisive;
+				}
+				result = truth === UNKNOWN ? UNKNOWN : result;
 			}
-			result = truth === UNKNOWN ? UNKNOWN : result;
+		} catch (error) {
+			if (predicates.slice(at + 1).some((predicate) => decides(predicate, tuple, decisive))) {
+				return decisive;
+			}
+			throw error;
 		}
 		return result;
 	};
 }
 
-export function compileOr(predicates: readonly Predicate[]): Predicate {
-	return (tuple) => {
-		let result: Truth = FALSE;
-		for (const predicate of predicates) {
-			const truth = predicate(tuple);
-			if (truth === TRUE) {
-				return TRUE;
-			}
-			result = truth === UNKNOWN ? UNKNOWN : result;
+function decides(predicate: Predicate, tuple: Tuple, decisive: Truth): boolean {
+	try {
+		return predicate(tuple) === decisive;
+	} catch (error) {
+		if (error === UNEVALUABLE) {
+			return false;
 		}
-		return result;
-	};
+		throw error;
+	}
 }
 
 function holds(operator: CompareOperator, order: number): boolean {
