@@ -137,6 +137,7 @@ export class Daemon {
 				databaseUrl: databaseUrlSource(config.databaseUrl, config.databaseUrlFile),
 				slotName: slotName(config),
 				publicationName: publicationName(config),
+				slotFailover: config.slotFailover,
 				testHooks: { disableKeepalive: options.disableKeepalive ?? false },
 			},
 			flow: this.#flow,

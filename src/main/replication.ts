@@ -76,6 +76,8 @@ export class Replication {
 	#discardSlot = false;
 	#detaches = 0;
 	#server: ServerObservation | null = null;
+	/** Remembered from connection to connection: one that attaches for a moment may end before the server is looked at. */
+	#idleSlotTimeoutMs: number | null = null;
 	#serverIsLeaving = false;
 	#forbidden = false;
 	/** Of the connection before: the server may not have noticed its end. */
@@ -114,6 +116,7 @@ export class Replication {
 	/** What the side connection saw. */
 	observed(server: ServerObservation): void {
 		this.#server = server;
+		this.#idleSlotTimeoutMs = server.idleSlotTimeoutMs;
 		this.#checkPause();
 	}
 
@@ -381,7 +384,7 @@ export class Replication {
 	 * nobody uses (idle_replication_slot_timeout), it attaches for a moment in good time, room or not.
 	 */
 	async #waitForRoom(error: SluiceError): Promise<void> {
-		const idleTimeoutMs = this.#server?.idleSlotTimeoutMs ?? null;
+		const idleTimeoutMs = this.#idleSlotTimeoutMs;
 		const untilMs = idleTimeoutMs === null ? Number.POSITIVE_INFINITY : performance.now() + idleTimeoutMs / 2;
 		this.#detaches += 1;
 		this.#setState("detached", String(error.context["reason"]));

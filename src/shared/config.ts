@@ -196,6 +196,13 @@ export const OPTIONS = {
 		defaultText: "33554432",
 		schema: count(2 * SEGMENT_BYTES, 4 * 1024 * 1024 * 1024).default(8 * SEGMENT_BYTES),
 	},
+	slotFailover: {
+		variable: "SLUICE_SLOT_FAILOVER",
+		description:
+			"From PostgreSQL 17 on the slot is made a failover slot: a standby with sync_replication_slots keeps a copy, and Sluice goes on there after a promotion, with the same handles. Without such a standby it changes nothing.",
+		defaultText: "true",
+		schema: flag.default(true),
+	},
 	pauseLimitMs: {
 		variable: "SLUICE_PAUSE_LIMIT_MS",
 		description:

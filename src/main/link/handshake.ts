@@ -20,6 +20,8 @@ export interface HandshakeOptions {
 	readonly discardSlot: boolean;
 	/** See link-contract.ts. */
 	readonly formerWalsenderPid: number | null;
+	/** See link-contract.ts. */
+	readonly slotFailover: boolean;
 	readonly stepTimeoutMs?: number;
 	readonly onStep: (step: string) => void;
 }
@@ -35,6 +37,8 @@ export interface HandshakeFacts extends LinkFacts {
 
 /** The `messages` option and `client_connection_check_interval` exist from here. */
 const SERVER_VERSION_MIN = 140_000;
+/** A slot can be one that standbys copy from here. */
+const SERVER_VERSION_FAILOVER = 170_000;
 /** Generated columns can be published from here. */
 const SERVER_VERSION_GENERATED = 180_000;
 
@@ -139,9 +143,13 @@ export async function climbLadder(session: CommandSession, options: HandshakeOpt
 		await ladder.rung("publication-create", () => createPublication(ladder, server.serverVersion));
 	}
 	await ladder.rung("publication-check", () => checkPublication(ladder));
+	const failover = options.slotFailover && server.serverVersion >= SERVER_VERSION_FAILOVER;
+	if (keep !== null && failover && !keep.failover) {
+		await ladder.rung("slot-failover", () => letStandbysCopy(ladder));
+	}
 	const slot =
 		keep === null
-			? { confirmedFlushLsn: await ladder.rung("slot-create", () => createSlot(ladder)), slotCreated: true }
+			? { confirmedFlushLsn: await ladder.rung("slot-create", () => createSlot(ladder, failover)), slotCreated: true }
 			: { confirmedFlushLsn: keep.confirmedFlushLsn, slotCreated: false };
 	return { ...system, timelineHistory, ...server, slotName: options.slotName, ...slot };
 }
@@ -272,13 +280,15 @@ interface FoundSlot {
 	readonly confirmedFlushLsn: bigint;
 	/** Invalidated: it no longer holds what we would need. */
 	readonly lost: boolean;
+	/** Standbys copy it. */
+	readonly failover: boolean;
 }
 
 /** Reads the slot through JSON, because its columns differ between versions. */
 async function findSlot(ladder: Ladder): Promise<FoundSlot | null> {
 	const { slotName } = ladder.options;
 	const columns = ["slot_type", "plugin", "database", "active_pid", "confirmed_flush_lsn", "wal_status"];
-	const optional = ["conflicting", "invalidation_reason"];
+	const optional = ["conflicting", "invalidation_reason", "failover"];
 	const [row] = await ladder.query(
 		`SELECT ${[...columns, ...optional].map((name) => `slot->>'${name}' AS ${name}`).join(", ")}, ` +
 			"current_database() AS here FROM (SELECT to_jsonb(s) AS slot FROM pg_replication_slots s " +
@@ -302,7 +312,8 @@ async function findSlot(ladder: Ladder): Promise<FoundSlot | null> {
 		row["conflicting"] === "true" ||
 		typeof row["invalidation_reason"] === "string" ||
 		typeof row["confirmed_flush_lsn"] !== "string";
-	return { lost, confirmedFlushLsn: lost ? 0n : parseLsn(text(ladder, row, "confirmed_flush_lsn")) };
+	const confirmedFlushLsn = lost ? 0n : parseLsn(text(ladder, row, "confirmed_flush_lsn"));
+	return { lost, confirmedFlushLsn, failover: row["failover"] === "true" };
 }
 
 /**
@@ -336,10 +347,22 @@ async function dropSlot(ladder: Ladder): Promise<void> {
 	await ladder.query(`DROP_REPLICATION_SLOT ${quoteIdentifier(ladder.options.slotName)}`);
 }
 
+/** A slot of before, or from when it was not wanted. It is useful without, so a server's no is taken. */
+async function letStandbysCopy(ladder: Ladder): Promise<void> {
+	try {
+		await ladder.query(`ALTER_REPLICATION_SLOT ${quoteIdentifier(ladder.options.slotName)} (FAILOVER true)`);
+	} catch (error) {
+		if (!(error instanceof SluiceError) || typeof error.context["sqlState"] !== "string") {
+			throw error;
+		}
+	}
+}
+
 /** Waits until every transaction that is open now has ended. → consistent_point */
-async function createSlot(ladder: Ladder): Promise<bigint> {
+async function createSlot(ladder: Ladder, failover: boolean): Promise<bigint> {
 	const name = quoteIdentifier(ladder.options.slotName);
-	const rows = await ladder.queryWithoutLimit(`CREATE_REPLICATION_SLOT ${name} LOGICAL pgoutput NOEXPORT_SNAPSHOT`);
+	const options = failover ? "(SNAPSHOT 'nothing', FAILOVER true)" : "NOEXPORT_SNAPSHOT";
+	const rows = await ladder.queryWithoutLimit(`CREATE_REPLICATION_SLOT ${name} LOGICAL pgoutput ${options}`);
 	return parseLsn(text(ladder, oneRow(ladder, rows), "consistent_point"));
 }
 

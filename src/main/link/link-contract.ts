@@ -19,6 +19,8 @@ export interface LinkOptions {
 	readonly discardSlot?: boolean;
 	/** Of an earlier connection of ours: if the slot is still active for it, it is ended. */
 	readonly formerWalsenderPid?: number | null;
+	/** Let standbys keep a copy of the slot, where the server can (17 and later). */
+	readonly slotFailover?: boolean;
 	/** Gives up connecting, also while slot creation waits. */
 	readonly signal?: AbortSignal;
 	readonly log: Logger;

@@ -88,6 +88,7 @@ export class ReplicationLink implements AsyncDisposable {
 				publicationName: options.publicationName,
 				discardSlot: options.discardSlot ?? false,
 				formerWalsenderPid: options.formerWalsenderPid ?? null,
+				slotFailover: options.slotFailover ?? false,
 				stepTimeoutMs: timeoutMs,
 				onStep,
 			});
