@@ -108,6 +108,7 @@ const FACTS_SQL = `
 export class Inspector {
 	readonly #session: SqlSession;
 	readonly #now: () => number;
+	readonly #direct: SqlSession;
 	/** By table: the last look past the cache, and whether it has yet to begin. */
 	readonly #looks = new Map<string, { waiting: boolean; readonly found: Promise<TableInfo | null> }>();
 	readonly #cache = new Map<string, { readonly until: number; readonly found: Promise<InspectedTable | null> }>();
@@ -117,9 +118,14 @@ export class Inspector {
 	#sweepCacheAbove = SWEEP_ABOVE;
 	#facts: Promise<DatabaseFacts> | null = null;
 
-	constructor(session: SqlSession, now: () => number = () => performance.now()) {
+	/**
+	 * @param direct for {@link fresh}: not through a pooler, whose every session may belong to a snapshot that waits for
+	 * the answer
+	 */
+	constructor(session: SqlSession, now: () => number = () => performance.now(), direct: SqlSession = session) {
 		this.#session = session;
 		this.#now = now;
+		this.#direct = direct;
 	}
 
 	/**
@@ -159,7 +165,7 @@ export class Inspector {
 			waiting: true,
 			found: (last?.found.catch(() => {}) ?? Promise.resolve()).then(async () => {
 				look.waiting = false;
-				return (await inspect(this.#session, name))?.table ?? null;
+				return (await inspect(this.#direct, name))?.table ?? null;
 			}),
 		};
 		this.#looks.set(key, look);

@@ -84,7 +84,7 @@ export function assembleRooms(directory: DataDirectory, links: RegistrarLinks): 
 	const catalogue = new Catalogue(cataloguePath(config.dataDir), shapesDirectory(config.dataDir));
 	const connections = makeConnections(config, logger);
 	const { target, database, queries } = connections;
-	const inspector = new Inspector(queries);
+	const inspector = new Inspector(queries, undefined, database);
 	const publication = new Publication({
 		database,
 		memberships: catalogue,
