@@ -9,7 +9,7 @@ import type { ArrayValue } from "./array-text.ts";
 import { compareDecimal, Decimal } from "./decimal.ts";
 import { compareInterval, Interval } from "./interval.ts";
 import { SqlJson } from "./json-document.ts";
-import { jsonEqual } from "./json-operations.ts";
+import { jsonOrder } from "./json-operations.ts";
 import { compareExact, compareFloat } from "./stream-values.ts";
 import { compareBytes, withoutBlanks } from "./text-functions.ts";
 import { type SqlObject, type SqlValue, UNEVALUABLE } from "./value.ts";
@@ -67,7 +67,7 @@ function compareByClass(left: SqlValue, right: SqlValue): number {
 		return compareInterval(left, right);
 	}
 	if (left instanceof SqlJson && right instanceof SqlJson) {
-		return jsonEqual(left.value, right.value) ? 0 : 1;
+		return jsonOrder(left.value, right.value);
 	}
 	const isExact = (value: SqlValue) => typeof value === "number" || typeof value === "bigint";
 	if (!isExact(left) || !isExact(right)) {

@@ -1,7 +1,6 @@
 /**
  * What PostgreSQL's jsonb operators and functions answer. Pure; values are those of json-value.ts. Throws
- * UNEVALUABLE where PostgreSQL raises an error. There is no order here: PostgreSQL's depends on the database's
- * collation. Called by whoever evaluates an expression.
+ * UNEVALUABLE where PostgreSQL raises an error. Called by whoever evaluates an expression.
  */
 
 import { formatJson, isJsonArray, isJsonObject, JsonNumber, type JsonValue, parseJson } from "./json-value.ts";
@@ -63,6 +62,42 @@ export function jsonEqual(left: JsonValue, right: JsonValue): boolean {
 		return true;
 	}
 	return sameScalar(left, right);
+}
+
+/**
+ * An order of documents in which only equal ones are equal, for looking them up: not PostgreSQL's, which depends on
+ * the database's collation.
+ */
+export function jsonOrder(left: JsonValue, right: JsonValue): number {
+	const ranks = rankOf(left) - rankOf(right);
+	if (ranks !== 0) {
+		return ranks;
+	}
+	if (isJsonArray(left) && isJsonArray(right)) {
+		return left.length - right.length || firstOrder(left, right);
+	}
+	if (isJsonObject(left) && isJsonObject(right)) {
+		const keys = left.size - right.size || firstOrder([...left.keys()], [...right.keys()]);
+		return keys || firstOrder([...left.values()], [...right.values()]);
+	}
+	const [first, second] = [String(scalarKey(left)), String(scalarKey(right))];
+	return first < second ? -1 : first > second ? 1 : 0;
+}
+
+function firstOrder(left: readonly JsonValue[], right: readonly JsonValue[]): number {
+	for (const [index, item] of left.entries()) {
+		const order = jsonOrder(item, right[index] ?? null);
+		if (order !== 0) {
+			return order;
+		}
+	}
+	return 0;
+}
+
+const RANKS: readonly string[] = ["null", "boolean", "number", "string", "array", "object"];
+
+function rankOf(value: JsonValue): number {
+	return RANKS.indexOf(jsonTypeName(value));
 }
 
 /** `container @> contained`. At the top an array contains a scalar that is one of its items. */

@@ -8,7 +8,7 @@ import { elementOrder, SqlArray } from "../../shared/sql/array-value.ts";
 import { compareDecimal, Decimal } from "../../shared/sql/decimal.ts";
 import { compareInterval, Interval } from "../../shared/sql/interval.ts";
 import { SqlJson } from "../../shared/sql/json-document.ts";
-import { jsonEqual } from "../../shared/sql/json-operations.ts";
+import { jsonOrder } from "../../shared/sql/json-operations.ts";
 import type { JsonValue } from "../../shared/sql/json-value.ts";
 import { compareBytes, withoutBlanks } from "../../shared/sql/text-functions.ts";
 import type { SqlValue } from "../../shared/sql/value.ts";
@@ -18,7 +18,7 @@ import { compareExact, compareFloat, UNEVALUABLE } from "./values.ts";
 /** Below 0, 0, above 0. */
 export type Comparator = (left: SqlValue, right: SqlValue) => number;
 
-/** Of values of one type. jsonb is only told equal from unequal. */
+/** Of values of one type. jsonb has an order of its own, for equality. */
 export function comparatorOf(comparison: Comparison): Comparator {
 	switch (comparison) {
 		case "boolean":
@@ -40,7 +40,7 @@ export function comparatorOf(comparison: Comparison): Comparator {
 		case "interval":
 			return (left, right) => compareInterval(interval(left), interval(right));
 		case "jsonb":
-			return (left, right) => (jsonEqual(document(left), document(right)) ? 0 : 1);
+			return (left, right) => jsonOrder(document(left), document(right));
 		case "array":
 			return (left, right) => compareArrays<SqlValue>(array(left), array(right), elementOrder(array(left).elementType));
 	}

@@ -9,6 +9,7 @@ import {
 	jsonHasKeys,
 	jsonItem,
 	jsonMember,
+	jsonOrder,
 	jsonText,
 	jsonTypeName,
 	readJson,
@@ -86,6 +87,17 @@ describe("a jsonb value", () => {
 		expect(jsonEqual(readJson('{"a":1}'), readJson('{"b":1}'))).toBe(false);
 		expect(jsonEqual(readJson("10"), readJson("1"))).toBe(false);
 		expect(jsonEqual(readJson("[]"), readJson("{}"))).toBe(false);
+	});
+
+	it("is found among others in an order that only calls equal documents equal", () => {
+		const texts = ["null", "true", "1", "1.0", "-1", '"1"', "[]", "[1]", "[1.00]", "[1,2]", "[[1]]", "{}", '{"a":1}'];
+		const values = [...texts, '{"a":1.0}', '{"b":1}', '{"a":1,"b":2}', '{"a":2,"b":1}'].map(readJson);
+		for (const left of values) {
+			for (const right of values) {
+				expect(jsonOrder(left, right) === 0).toBe(jsonEqual(left, right));
+				expect(Math.sign(jsonOrder(left, right))).toBe(0 - Math.sign(jsonOrder(right, left)));
+			}
+		}
 	});
 
 	it.each([
