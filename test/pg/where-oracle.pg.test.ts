@@ -30,6 +30,8 @@ import {
 
 const ROWS = 80;
 const CONDITIONS_PER_SEED = 100;
+const DEPTH = 3;
+const COMPUTED_SHARE = 0.3;
 /** By hand: `SLUICE_ORACLE_SEEDS=60`. */
 const SEEDS = Number(process.env["SLUICE_ORACLE_SEEDS"] ?? "6");
 
@@ -52,7 +54,9 @@ describe.each(testServers())("a where clause on $name", (kind) => {
 			const parser = await loadWhereParser();
 			const columns = whereColumns();
 			await forEachSeed(SEEDS, async (random) => {
-				const generated = Array.from({ length: CONDITIONS_PER_SEED }, () => generateCondition(random));
+				const generated = Array.from({ length: CONDITIONS_PER_SEED }, () =>
+					generateCondition(random, DEPTH, COMPUTED_SHARE),
+				);
 				const pairs = generated.flatMap((condition) => {
 					const clause = parsed(() => parser.parse({ ...condition, columns, caseFolding }));
 					return clause === null ? [] : [{ condition, clause }];

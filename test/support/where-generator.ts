@@ -126,11 +126,13 @@ const MARK = /⟦([0-9]+)⟧/g;
 /** Makes conditions; one object a condition, for the parameters are numbered through. */
 class Generator {
 	readonly #random: Random;
+	readonly #computedShare: number;
 	readonly params: Record<string, string> = {};
 	#count = 0;
 
-	constructor(random: Random) {
+	constructor(random: Random, computedShare: number) {
 		this.#random = random;
+		this.#computedShare = computedShare;
 	}
 
 	/** An untyped constant: quoted, or a parameter (written `⟦n⟧` until both forms are made). */
@@ -204,7 +206,7 @@ class Generator {
 
 	leaf(): string {
 		const random = this.#random;
-		if (random.chance(0.3)) {
+		if (random.chance(this.#computedShare)) {
 			return this.computed();
 		}
 		switch (random.integer(0, 15)) {
@@ -358,8 +360,12 @@ class Generator {
 	}
 }
 
-export function generateCondition(random: Random, depth = 3): GeneratedCondition {
-	const generator = new Generator(random);
+/**
+ * @param computedShare of the conditions' leaves that compute something: these may be refused for their constants, and
+ * may fail on a row
+ */
+export function generateCondition(random: Random, depth = 3, computedShare = 0): GeneratedCondition {
+	const generator = new Generator(random, computedShare);
 	const marked = generator.condition(depth);
 	const { params } = generator;
 	return {

@@ -134,7 +134,7 @@ describe("a where clause", () => {
 		["s || v = 'x'", `("s" || "v"::text) COLLATE pg_catalog."C" = 'x'::text`],
 		[
 			"concat(s, id) = 'x'",
-			`(COALESCE("s", ''::text) || COALESCE("id"::text, ''::text)) COLLATE pg_catalog."C" = 'x'::text`,
+			`(COALESCE("s", ''::text) COLLATE pg_catalog."C" || COALESCE("id"::text, ''::text) COLLATE pg_catalog."C") COLLATE pg_catalog."C" = 'x'::text`,
 		],
 		["trim(both 'x' from s) = ''", `pg_catalog."btrim"("s", 'x'::text) COLLATE pg_catalog."C" = ''::text`],
 	])("%s is rebuilt as %s", (text, sql) => {
