@@ -81,6 +81,54 @@ describe("a full disk", () => {
 	);
 });
 
+describe("a disk without a byte left", () => {
+	const name = "takes no new shape and no removal, says why, and goes on when there is room";
+	it.skipIf(!mountable)(
+		mountable ? name : `${name} (skipped: mounting a tmpfs needs root)`,
+		{ timeout: 90_000 },
+		async () => {
+			await using mount = await temporaryDirectory("tmpfs");
+			await run("mount", ["-t", "tmpfs", "-o", "size=24m,mode=0777", "tmpfs", mount.path]);
+			try {
+				const database = await server.createDatabase();
+				await database.sql("create table items (id int primary key, body text not null)");
+				await database.sql("insert into items select g, repeat('x', 1000) from generate_series(1, 6000) g");
+				const daemon = await daemons.start({
+					databaseUrl: database.url,
+					environment: { SLUICE_DATA_DIR: join(mount.path, "data") },
+				});
+				const few = new ShapeReader(daemon.shapeUrl, { table: "items", where: "id <= 10" });
+				await few.until("10 rows", (rows) => rows.size === 10);
+				const ballast = join(mount.path, "ballast");
+				await run("dd", ["if=/dev/zero", `of=${ballast}`, "bs=4096"]).catch(() => undefined);
+				// First data that has no room.
+				const refused = await fetch(`${daemon.shapeUrl}?table=items&offset=-1`);
+				expect(refused.status).toBe(503);
+				expect(await refused.text()).toContain("disk");
+				// A removal that the catalogue cannot take: readers are told, the files stay until it can.
+				const before = (await readdir(join(mount.path, "data", "shapes"))).length;
+				const removal = fetch(`${daemon.shapeUrl}?table=items&where=id+%3C%3D+10`, { method: "DELETE" });
+				await database.sql("update items set body = 'later' where id = 1");
+				await new Promise((resolve) => setTimeout(resolve, 2_000));
+				expect((await fetch(`${daemon.url}/v1/health`)).ok).toBe(true);
+				expect((await readdir(join(mount.path, "data", "shapes"))).length).toBeGreaterThanOrEqual(before);
+				await rm(ballast);
+				expect((await removal).status).toBe(202);
+				await few.until("the later change", (rows) => rows.get("1")?.["body"] === "later", 30_000);
+				const all = new ShapeReader(daemon.shapeUrl, { table: "items" });
+				await all.until("all rows", (rows) => rows.size === 6_000, 30_000);
+				expect((await daemon.status()).link.connects).toBe(1);
+				few.stop();
+				all.stop();
+				expect(await daemon.stop()).toBe(0);
+				await database.drop();
+			} finally {
+				await run("umount", ["-l", mount.path]);
+			}
+		},
+	);
+});
+
 describe("a damaged log", () => {
 	it("is noticed at the next start: the shape is built again and the client ends with the right rows", async () => {
 		const database = await server.createDatabase();

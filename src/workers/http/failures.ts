@@ -131,6 +131,8 @@ export function describeError(
 		case "SLUICE_LANE_DIED":
 		case "SLUICE_SHAPE_GONE":
 			return unavailable("Failed to create shape, please retry", 1, error.code, false);
+		case "SLUICE_DISK_FULL":
+			return unavailable("The disk of the server is full, please retry", 10, error.code, false);
 		case "SLUICE_LOG_CORRUPT":
 		case "SLUICE_DISK_FAILED":
 			return {

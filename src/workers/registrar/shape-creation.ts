@@ -24,8 +24,9 @@ import { tableDrift } from "./table-drift.ts";
 /** A snapshot that cannot be joined to the stream is taken again; how long that may go on. */
 const RETAKE_BUDGET_MS = 45_000;
 /**
- * Readers are let in when the query has begun to answer, so that one which fails at once is answered with its
- * error; or after this long, so that a long scan does not keep them from waiting for its first chunk.
+ * Readers are let in when the first chunk is written, so that a query or a disk that fails at once is answered with its
+ * error (a 409 would send clients round and round); or after this long, so that a long scan does not keep them from
+ * waiting for its first chunk.
  */
 const FIRST_ROW_WAIT_MS = 1_000;
 const RETAKE_BACKOFF = { firstMs: 100, maxMs: 2_000 };
@@ -133,11 +134,12 @@ export class ShapeCreation {
 						}
 						return verdict;
 					},
-					onReading: onReady,
+					onReading: () => {},
 					onProgress: (chunks) => {
 						if (shape.state === "creating" && !table.snapshotFinished(shape.slot)) {
 							table.setSnapshotProgress(shape.slot, chunks, false);
 							announcer.changed(shape.slot);
+							onReady();
 						}
 					},
 				})

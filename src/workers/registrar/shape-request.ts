@@ -62,6 +62,10 @@ export class ShapeRequests {
 		if (inspected === null) {
 			throw invalid("table", missingTable(name.value));
 		}
+		if (inspected.persistence !== PERMANENT) {
+			this.#inspector.invalidate(name.value);
+			throw invalid("table", notPermanent(name.value));
+		}
 		if (inspected.foreignPartitions.length > 0) {
 			this.#inspector.invalidate(name.value);
 			throw invalid("table", foreignPartitions(name.value, inspected.foreignPartitions));
@@ -105,6 +109,13 @@ export class ShapeRequests {
 		}
 		return clause;
 	}
+}
+
+/** pg_class.relpersistence */
+const PERMANENT = "p";
+
+function notPermanent(name: QualifiedName): string {
+	return `Table ${displayQualified(name)} is unlogged or temporary: its changes cannot be followed`;
 }
 
 /** PostgreSQL publishes no table of these. */
