@@ -5,7 +5,7 @@
  */
 
 import { randomInt } from "node:crypto";
-import { appendFile, chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { appendFile, chmod, mkdir, mkdtemp, rm, rmdir, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -270,6 +270,14 @@ async function main(): Promise<number> {
 	await mkdir(diskPath);
 	const disk = await mountSmallDisk(diskPath, DISK_MEGABYTES);
 	const endings: (() => Promise<unknown>)[] = [];
+	let interrupted: (error: Error) => void = () => undefined;
+	const interruption = new Promise<never>((_, reject) => {
+		interrupted = reject;
+	});
+	interruption.catch(() => undefined);
+	for (const signal of ["SIGINT", "SIGTERM"] as const) {
+		process.once(signal, () => interrupted(new Error(`interrupted by ${signal}`)));
+	}
 	say(
 		`seed ${options.seed}, PostgreSQL ${options.postgres}, ${directory}${disk === null ? "; no small disk can be mounted" : ""}`,
 	);
@@ -305,7 +313,7 @@ async function main(): Promise<number> {
 		await daemon.start();
 		const soak = new Soak(options, { daemon, postgres, network, databaseUrl: () => databaseUrl, disk });
 		endings.push(async () => soak.stop());
-		await soak.run();
+		await Promise.race([soak.run(), interruption]);
 		process.stdout.write(`\n${await soak.report()}\n`);
 		if (soak.failures.length > 0) {
 			await writeFile(join(directory, "sluice.log"), daemon.log);
@@ -323,6 +331,8 @@ async function main(): Promise<number> {
 		if (!options.keep) {
 			await rm(join(directory, "postgres"), { recursive: true, force: true });
 			await rm(diskPath, { recursive: true, force: true });
+			// Not when it holds the log of a failure.
+			await rmdir(directory).catch(() => undefined);
 		}
 	}
 }

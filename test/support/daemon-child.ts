@@ -24,6 +24,8 @@ process.once("SIGTERM", () => {
 		() => process.exit(1),
 	);
 });
+// A test that is killed leaves nothing behind.
+process.once("disconnect", () => process.exit(1));
 process.send?.(daemon.ports);
 daemon.finished.catch(() => {
 	process.exitCode = 1;
