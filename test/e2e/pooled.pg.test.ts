@@ -70,5 +70,7 @@ it("refuses a pooler for the stream and says where its URL belongs", { timeout: 
 		timeoutMs: 20_000,
 	});
 	expect((await daemon.status()).level).not.toBe("active");
+	// The lock would stay in a session of the pooler.
+	expect(pooler.violations.filter((text) => text.includes("advisory"))).toEqual([]);
 	expect(await daemon.stop()).toBe(0);
 });

@@ -19,7 +19,10 @@ const PROBE_TIMEOUT_MS = 5_000;
 export type ConnectionSettings = Pick<
 	pg.ClientConfig,
 	"application_name" | "connectionTimeoutMillis" | "query_timeout"
->;
+> & {
+	/** A walsender instead of an ordinary session. */
+	readonly replication?: "database";
+};
 
 export class ConnectionTarget {
 	readonly #databaseUrl: DatabaseUrl;
@@ -53,8 +56,20 @@ export class ConnectionTarget {
 		this.#tls = null;
 	}
 
-	async #learn(): Promise<void> {
-		const settings = { application_name: "sluice-probe", connectionTimeoutMillis: PROBE_TIMEOUT_MS };
+	/**
+	 * Whether a replication connection gets through: something between us and the server may be a pooler.
+	 * @throws SluiceError as {@link connect}
+	 */
+	confirmReplication(): Promise<void> {
+		return this.#probe({ replication: "database" });
+	}
+
+	#learn(): Promise<void> {
+		return this.#probe({});
+	}
+
+	async #probe(more: ConnectionSettings): Promise<void> {
+		const settings = { application_name: "sluice-probe", connectionTimeoutMillis: PROBE_TIMEOUT_MS, ...more };
 		const client = await this.connect(settings, () => {});
 		await client.end();
 	}

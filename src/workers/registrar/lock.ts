@@ -147,6 +147,7 @@ export class StreamLock {
 					logger.debug({ err, setting }, "the server does not know a session setting");
 				});
 			}
+			await this.#confirmDirect(client);
 			await this.#endFormerSession(client);
 			await client.query("SELECT pg_catalog.pg_advisory_lock(pg_catalog.hashtext($1))", [slotName]);
 			this.#setHeld(true);
@@ -161,6 +162,18 @@ export class StreamLock {
 			this.#setHeld(false);
 			this.#break();
 			this.#client = null;
+		}
+	}
+
+	/**
+	 * A session that answers under another pid than the one that greeted us is lent by something in between. A pooler that
+	 * refuses replication would also keep the lock, in a session that is nobody's, long after we are gone.
+	 */
+	async #confirmDirect(client: pg.Client): Promise<void> {
+		const { rows } = await client.query<{ pid: number }>("SELECT pg_catalog.pg_backend_pid() AS pid");
+		const greeted = "processID" in client ? client.processID : null;
+		if (rows[0]?.pid !== greeted) {
+			await this.#options.target.confirmReplication();
 		}
 	}
 
