@@ -182,6 +182,8 @@ export const INDEX_KEYS_MAX = 4_096;
 export const IDENTIFIER_BYTES_MAX = 63;
 /** Nesting of a JSON value that is evaluated, so that no recursion overflows. A row with a deeper one is not inside. */
 export const JSON_DEPTH_MAX = 1_024;
+/** What exponents may add to the numbers of one JSON or array constant once they are written out (`[1e9999, …]`). */
+export const WRITTEN_OUT_CHARACTERS_MAX = 1 * MIB;
 /** Characters of a regular expression's pattern, and states of the machine that it becomes once repetitions are written out. */
 export const REGEX_PATTERN_CHARACTERS_MAX = 1_024;
 export const REGEX_STATES_MAX = 4_096;

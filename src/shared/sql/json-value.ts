@@ -5,7 +5,7 @@
  * Called by the where room for constants and by the match room for values of the stream.
  */
 
-import { JSON_DEPTH_MAX, NUMERIC_DIGITS_MAX } from "../limits.ts";
+import { JSON_DEPTH_MAX, NUMERIC_DIGITS_MAX, WRITTEN_OUT_CHARACTERS_MAX } from "../limits.ts";
 
 /** A number in the text that numeric_out gives: `1.50`, `-3`, `0.001`; never an exponent, never `-0`. */
 export class JsonNumber {
@@ -65,6 +65,7 @@ const SIMPLE_ESCAPES: Readonly<Record<string, string>> = {
 export class JsonReader {
 	readonly #text: string;
 	readonly #keepsNumbers: boolean;
+	#writtenOut = 0;
 	at = 0;
 
 	/** `keepsNumbers` false: numbers are only looked at, so that none is too large. */
@@ -174,6 +175,10 @@ export class JsonReader {
 		if (written === undefined || number === null) {
 			throw MALFORMED;
 		}
+		this.#writtenOut += Math.max(0, number.text.length - written.length);
+		if (this.#writtenOut > WRITTEN_OUT_CHARACTERS_MAX) {
+			throw MALFORMED;
+		}
 		this.at += written.length;
 		return number;
 	}
@@ -241,13 +246,13 @@ function jsonNumber(written: string): JsonNumber | null {
 	const [, minus = "", whole = "", fraction = "", exponentText = "0"] = match;
 	const exponent = Number(exponentText);
 	const digits = whole + fraction;
-	if (Math.abs(exponent) > NUMERIC_DIGITS_MAX || digits.length > NUMERIC_DIGITS_MAX) {
+	if (Math.abs(exponent) > NUMERIC_DIGITS_MAX) {
 		return null;
 	}
 	const scale = Math.max(0, fraction.length - exponent);
 	const pointAt = whole.length + exponent;
-	// PostgreSQL's own limit is 16383 digits after the point.
-	if (scale > 16_383) {
+	// PostgreSQL's own limits are 131072 digits before and 16383 after the point.
+	if (scale > 16_383 || pointAt > 131_072) {
 		return null;
 	}
 	const padded = pointAt < 0 ? "0".repeat(-pointAt) + digits : digits.padEnd(Math.max(pointAt, digits.length), "0");

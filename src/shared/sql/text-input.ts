@@ -4,7 +4,7 @@
  * depends on a setting or on the time. Called for constants, and for casts of a row's text.
  */
 
-import { IDENTIFIER_BYTES_MAX } from "../limits.ts";
+import { IDENTIFIER_BYTES_MAX, WRITTEN_OUT_CHARACTERS_MAX } from "../limits.ts";
 import type { ScalarType, ValueType } from "../where-tree.ts";
 import { formatArrayText, parseArrayText } from "./array-text.ts";
 import { elementTypeOf, isArrayType } from "./array-value.ts";
@@ -62,9 +62,14 @@ function canonicalArray(text: string, elementType: ScalarType): string | null {
 		return null;
 	}
 	const elements: (string | null)[] = [];
+	let writtenOut = 0;
 	for (const element of parsed.elements) {
 		const canonical = element === null ? null : canonicalText(element, elementType);
 		if (element !== null && canonical === null) {
+			return null;
+		}
+		writtenOut += Math.max(0, (canonical?.length ?? 0) - (element?.length ?? 0));
+		if (writtenOut > WRITTEN_OUT_CHARACTERS_MAX) {
 			return null;
 		}
 		elements.push(canonical);

@@ -134,10 +134,10 @@ export function settleUntyped(
 	if (expression.text === null) {
 		return { form: "literal", type, literal: null, location: expression.location };
 	}
-	const literal = literalFromText(expression.text, type);
 	if (isArrayType(type)) {
 		parameters.countElements(expression.text.split(",").length, expression.location);
 	}
+	const literal = literalFromText(expression.text, type);
 	if (literal === null) {
 		throw new WhereRefusal(`invalid syntax for type ${typeName}: ${shown(expression.text)}`, expression.location);
 	}

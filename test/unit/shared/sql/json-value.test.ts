@@ -69,6 +69,7 @@ describe("a jsonb value", () => {
 		"1 2",
 		"'a'",
 		"1e999999",
+		`[${Array.from({ length: 200 }, () => "1e16000").join(",")}]`,
 		"[".repeat(JSON_DEPTH_MAX + 2) + "]".repeat(JSON_DEPTH_MAX + 2),
 	])("%.40s is refused", (text) => {
 		expect(parseJson(text)).toBeNull();
