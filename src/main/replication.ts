@@ -102,8 +102,11 @@ export class Replication {
 		this.#running = this.#run();
 	}
 
+	/** A link that is starting is still read: its answer to START_REPLICATION has to be. */
 	pauseReading(): void {
-		this.#link?.pause();
+		if (this.#state === "streaming") {
+			this.#link?.pause();
+		}
 	}
 
 	resumeReading(): void {
@@ -272,13 +275,13 @@ export class Replication {
 			this.#acknowledgement.begin(startLsn);
 			flow.begin(startLsn, this.#epoch, fresh);
 			this.#link = link;
-			if (flow.gate.paused) {
-				link.pause();
-			}
 			this.#formerWalsenderPid = link.facts.walsenderPid;
 			await link.start(startLsn);
 			this.#connects += 1;
 			this.#setState("streaming", "streaming");
+			if (flow.gate.paused) {
+				link.pause();
+			}
 			this.#options.onStreaming(true);
 			log.info(
 				{ startLsn: formatLsn(startLsn), purged, walsenderPid: link.facts.walsenderPid, connects: this.#connects },

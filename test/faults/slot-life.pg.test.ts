@@ -60,6 +60,52 @@ describe.each(embeddedServers())("$name", (kind) => {
 		settings: { max_slot_wal_keep_size: "64MB", max_wal_size: "32MB", min_wal_size: "32MB" },
 	});
 
+	it("A10, D4, F14: over max_slot_wal_keep_size while paused: checkpoints go on, and clients end with every row", async () => {
+		const room = await enter(server, { SLUICE_WINDOW_BYTES: "8388608", SLUICE_PAUSE_LIMIT_MS: "600000" });
+		const { database, daemon } = room;
+		await daemon.admin("POST", "/v1/lanes/suspend");
+		await database.sql("insert into items select g, repeat('x', 2000) from generate_series(2, 20000) g");
+		await waitFor("the socket to be paused", async () => (await daemon.status()).link.pauseReasons.includes("window"));
+		await database.sql("create table other as select g, repeat('y', 2000) from generate_series(1, 50000) g");
+		const beganMs = performance.now();
+		await database.sql("checkpoint");
+		expect(performance.now() - beganMs).toBeLessThan(10_000);
+		await waitFor("the link to be detached", async () => (await daemon.status()).link.detaches > 0);
+		// Detached, it holds no checkpoint up: the slot may go.
+		await waitFor("the slot to be given up", async () => {
+			await database.sql("checkpoint");
+			return (await slotOf(room))?.["wal_status"] === "lost";
+		});
+		await daemon.admin("POST", "/v1/lanes/resume");
+		await room.reader.until("every row", (rows) => rows.size === 20_000, 60_000);
+		await expectRows(room, 20_000, true);
+		await leave(room);
+	}, 120_000);
+});
+
+/** Dropping and advancing a slot is alike in every version. */
+describe.each(embeddedServers([18]))("$name with idle_replication_slot_timeout", (kind) => {
+	const server = useServer(kind, { settings: { idle_replication_slot_timeout: "6s", checkpoint_timeout: "30s" } });
+
+	it("F15: a link that is detached for longer attaches in good time, so that the slot is kept", async () => {
+		const room = await enter(server, { SLUICE_WINDOW_BYTES: "8388608", SLUICE_PAUSE_LIMIT_MS: "1000" });
+		const { database, daemon } = room;
+		await daemon.admin("POST", "/v1/lanes/suspend");
+		await database.sql("insert into items select g, repeat('x', 2000) from generate_series(2, 20000) g");
+		await waitFor(
+			"three detaches: longer than the timeout",
+			async () => {
+				await database.sql("checkpoint");
+				return (await daemon.status()).link.detaches >= 3;
+			},
+			{ timeoutMs: 40_000, intervalMs: 200 },
+		);
+		expect((await slotOf(room))?.["invalidation_reason"]).toBeNull();
+		await daemon.admin("POST", "/v1/lanes/resume");
+		await expectRows(room, 20_000, false);
+		await leave(room);
+	}, 90_000);
+
 	it("F12: a slot that was dropped while Sluice was away is made anew, and so is every shape", async () => {
 		const room = await enter(server);
 		expect(await room.daemon.stop()).toBe(0);
@@ -88,51 +134,6 @@ describe.each(embeddedServers())("$name", (kind) => {
 		expect(room.reader.shape.handle).not.toBe(advanced.handle);
 		await leave(room);
 	}, 60_000);
-
-	it("A10, D4, F14: over max_slot_wal_keep_size while paused: checkpoints go on, and clients end with every row", async () => {
-		const room = await enter(server, { SLUICE_WINDOW_BYTES: "8388608", SLUICE_PAUSE_LIMIT_MS: "600000" });
-		const { database, daemon } = room;
-		await daemon.admin("POST", "/v1/lanes/suspend");
-		await database.sql("insert into items select g, repeat('x', 2000) from generate_series(2, 20000) g");
-		await waitFor("the socket to be paused", async () => (await daemon.status()).link.pauseReasons.includes("window"));
-		await database.sql("create table other as select g, repeat('y', 2000) from generate_series(1, 50000) g");
-		const beganMs = performance.now();
-		await database.sql("checkpoint");
-		expect(performance.now() - beganMs).toBeLessThan(10_000);
-		await waitFor("the link to be detached", async () => (await daemon.status()).link.detaches > 0);
-		// Detached, it holds no checkpoint up: the slot may go.
-		await waitFor("the slot to be given up", async () => {
-			await database.sql("checkpoint");
-			return (await slotOf(room))?.["wal_status"] === "lost";
-		});
-		await daemon.admin("POST", "/v1/lanes/resume");
-		await room.reader.until("every row", (rows) => rows.size === 20_000, 60_000);
-		await expectRows(room, 20_000, true);
-		await leave(room);
-	}, 120_000);
-});
-
-describe.each(embeddedServers([18]))("$name with idle_replication_slot_timeout", (kind) => {
-	const server = useServer(kind, { settings: { idle_replication_slot_timeout: "6s", checkpoint_timeout: "30s" } });
-
-	it("F15: a link that is detached for longer attaches in good time, so that the slot is kept", async () => {
-		const room = await enter(server, { SLUICE_WINDOW_BYTES: "8388608", SLUICE_PAUSE_LIMIT_MS: "1000" });
-		const { database, daemon } = room;
-		await daemon.admin("POST", "/v1/lanes/suspend");
-		await database.sql("insert into items select g, repeat('x', 2000) from generate_series(2, 20000) g");
-		await waitFor(
-			"three detaches: longer than the timeout",
-			async () => {
-				await database.sql("checkpoint");
-				return (await daemon.status()).link.detaches >= 3;
-			},
-			{ timeoutMs: 40_000, intervalMs: 200 },
-		);
-		expect((await slotOf(room))?.["invalidation_reason"]).toBeNull();
-		await daemon.admin("POST", "/v1/lanes/resume");
-		await expectRows(room, 20_000, false);
-		await leave(room);
-	}, 90_000);
 
 	it("F15: a slot that was idle for too long while Sluice was away is made anew, and so is every shape", async () => {
 		const room = await enter(server);
