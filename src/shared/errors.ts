@@ -28,6 +28,12 @@ export const ERROR_TABLE = {
 		retry: "fatal",
 		remedy: "set SLUICE_SECRET, or SLUICE_INSECURE=true if something in front checks every request",
 	},
+	SLUICE_DATA_DIR_LOCKED: {
+		message: "another process uses the data directory and the embedded PostgreSQL",
+		retry: "fatal",
+		remedy:
+			"stop the other one, or set DATABASE_URL: daemons that follow a PostgreSQL of its own may share a data directory",
+	},
 	SLUICE_DATA_DIR_UNUSABLE: {
 		message: "the data directory cannot be created or written",
 		retry: "fatal",
@@ -67,7 +73,7 @@ export const ERROR_TABLE = {
 	SLUICE_LINK_UNAVAILABLE: {
 		message: "PostgreSQL cannot serve the replication connection at the moment",
 		retry: "retry",
-		remedy: "see `sqlState` and `serverMessage`; Sluice keeps trying",
+		remedy: "see `problem`, and `statement` if it does not pass by itself; Sluice keeps trying",
 	},
 	SLUICE_LINK_DETACHED: {
 		message: "the replication connection was closed because reading was paused for too long",
@@ -88,17 +94,19 @@ export const ERROR_TABLE = {
 	SLUICE_LINK_REFUSED: {
 		message: "PostgreSQL refused the connection or a command",
 		retry: "operator",
-		remedy: "see `sqlState` and `serverMessage`; Sluice tries again slowly",
+		remedy: "see `problem`, and `statement` for what to run; Sluice tries again every 10 s and serves reads meanwhile",
 	},
 	SLUICE_LINK_MISCONFIGURED: {
 		message: "PostgreSQL is not set up for logical replication",
 		retry: "fatal",
-		remedy: "see `statement`: run it as a superuser, restart PostgreSQL if it says so, and start Sluice again",
+		remedy:
+			"see `statement`: run it as a superuser, restart PostgreSQL if it says so. At its start Sluice ends: start it again; later it waits",
 	},
 	SLUICE_SLOT_IN_USE: {
 		message: "the replication slot is active for another process",
 		retry: "retry",
-		remedy: "stop the other consumer of the slot; Sluice keeps trying",
+		remedy:
+			"stop the other consumer of the slot (see `holder`, and `statement` to end its session); Sluice keeps trying",
 	},
 	SLUICE_SLOT_LOST: {
 		message: "the replication slot no longer holds the changes Sluice needs",
