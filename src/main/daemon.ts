@@ -24,9 +24,9 @@ import { LEVEL_ACTIVE, LEVEL_READ_ONLY, NO_SLOT, ShapeTable, type StatusLevel } 
 import { type LaneState, PROGRESS_STATES, type Status } from "../shared/status.ts";
 import { startDelayHistogram } from "../shared/thread-sample.ts";
 import { Flow } from "./flow/flow.ts";
-import type { WindowBatch } from "./flow/window.ts";
+import { laneBatch } from "./lane-batch.ts";
+import { LockGrace } from "./lock-grace.ts";
 import { HttpThreads } from "./pool/http-threads.ts";
-import type { LaneBatch } from "./pool/lane.ts";
 import { Lanes } from "./pool/lanes.ts";
 import { ServiceThread } from "./pool/service-thread.ts";
 import { Supervisor } from "./progress/supervisor.ts";
@@ -37,6 +37,8 @@ import { describeStatus } from "./status-document.ts";
 
 export interface DaemonOptions {
 	readonly config: Config & { readonly databaseUrl: string };
+	/** Does not follow another daemon that has the data directory, whose end would be the end of the database too. */
+	readonly exclusive?: boolean;
 	/** Planned faults: tests only. */
 	readonly faults?: readonly Fault[];
 	/** Tests only: proves that the keepalive is what holds the link. */
@@ -45,8 +47,6 @@ export interface DaemonOptions {
 
 type RegistrarThread = ServiceThread<RegistrarInit, RegistrarControl, RegistrarEvent>;
 
-/** A lock that is not regained in this time counts as somebody else's. */
-const LOCK_GRACE_MS = 10_000;
 const WATCHDOG_INTERVAL_MS = 1_000;
 const LANES_STOP_DEADLINE_MS = 10_000;
 const THREAD_STOP_DEADLINE_MS = 5_000;
@@ -68,6 +68,7 @@ export class Daemon {
 	/** Resolves when the service was stopped; rejects when it had to stop. */
 	readonly finished: Promise<void>;
 	readonly #config: DaemonOptions["config"];
+	readonly #exclusive: boolean;
 	readonly #log: Logger;
 	readonly #instanceId = randomUUID();
 	readonly #shapeTable = ShapeTable.create();
@@ -79,6 +80,10 @@ export class Daemon {
 	readonly #http: HttpThreads;
 	readonly #supervisor: Supervisor;
 	readonly #slotCreation = new SlotCreationPatience();
+	readonly #lockGrace = new LockGrace(() => {
+		this.#log.warn("the stream's lock was lost and not regained, giving the slot up");
+		this.#replication.forbid("lock-lost");
+	});
 	readonly #delay = startDelayHistogram();
 	readonly #samples = new Map<string, ThreadSample>();
 	readonly #startedMs = performance.now();
@@ -88,13 +93,13 @@ export class Daemon {
 	#acknowledgedAtStart = 0n;
 	#stopping: Promise<void> | null = null;
 	#databaseProblem: string | null = null;
-	#lockTimer: NodeJS.Timeout | undefined;
 	#watchdog: NodeJS.Timeout | undefined;
 	#streamedBefore = false;
 
 	constructor(options: DaemonOptions) {
 		const { config } = options;
 		this.#config = config;
+		this.#exclusive = options.exclusive ?? false;
 		this.#log = createLogger(config.logLevel, "main");
 		this.finished = new Promise((resolve, reject) => {
 			this.#finish = (error) => (error === null ? resolve() : reject(error));
@@ -162,10 +167,13 @@ export class Daemon {
 	/**
 	 * Opens the data directory and listens. When the directory is ours, restores the shapes, then connects in the
 	 * background; when another daemon writes it, serves what there is, and does the same once that one has ended.
-	 * @throws SluiceError what the registrar's `open` and the HTTP threads' `listen` throw
+	 * @throws SluiceError what the registrar's `open` and the HTTP threads' `listen` throw; `SLUICE_DATA_DIR_LOCKED`
 	 */
 	async start(): Promise<void> {
 		const opened = await this.#registrar.control.open();
+		if (opened.role === "follower" && this.#exclusive) {
+			throw new SluiceError("SLUICE_DATA_DIR_LOCKED", { dataDir: this.#config.dataDir });
+		}
 		this.#shapeCount = opened.shapeCount;
 		this.#status.set("catalogue", true);
 		this.#ports = await this.#http.start();
@@ -244,7 +252,7 @@ export class Daemon {
 	async #stop(): Promise<void> {
 		this.#log.info("sluice is stopping");
 		clearInterval(this.#watchdog);
-		clearTimeout(this.#lockTimer);
+		this.#lockGrace.stop();
 		this.#replication.stopReading();
 		await this.#http.stop(THREAD_STOP_DEADLINE_MS);
 		await this.#lanes.stop(LANES_STOP_DEADLINE_MS);
@@ -402,14 +410,11 @@ export class Daemon {
 	 */
 	#lockChanged(held: boolean): void {
 		this.#status.set("lock", held);
-		clearTimeout(this.#lockTimer);
 		if (held) {
+			this.#lockGrace.held();
 			this.#replication.allow();
 		} else if (this.#stopping === null) {
-			this.#lockTimer = setTimeout(() => {
-				this.#log.warn("the stream's lock was lost and not regained, giving the slot up");
-				this.#replication.forbid("lock-lost");
-			}, LOCK_GRACE_MS);
+			this.#lockGrace.lost();
 		}
 	}
 
@@ -435,15 +440,4 @@ export class Daemon {
 
 function asSluiceError(error: unknown): SluiceError {
 	return error instanceof SluiceError ? error : new SluiceError("SLUICE_INTERNAL", { cause: error });
-}
-
-function laneBatch(batch: WindowBatch): LaneBatch {
-	return {
-		kind: "batch",
-		sequence: batch.sequence,
-		segment: batch.segment,
-		dedicated: batch.dedicated,
-		byteOffset: batch.byteOffset,
-		byteLength: batch.byteLength,
-	};
 }

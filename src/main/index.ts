@@ -84,7 +84,7 @@ async function start(): Promise<number> {
 	if (databaseUrl === undefined) {
 		return EXIT_FAILED;
 	}
-	const daemon = new Daemon({ config: { ...config, databaseUrl } });
+	const daemon = new Daemon({ config: { ...config, databaseUrl }, exclusive: local !== null });
 	let signalled = false;
 	let started = false;
 	/** What the daemon ended with, which it has logged itself. */

@@ -51,7 +51,7 @@ describe("the registrar", () => {
 		});
 		const exited = new Promise((resolve) => worker.once("exit", resolve));
 		const registrar = controlClient<RegistrarControl>(control.port1);
-		expect(await registrar.open()).toEqual({ position: null, shapeCount: 0 });
+		expect(await registrar.open()).toEqual({ role: "writer", position: null, shapeCount: 0 });
 		const lane = new FakeLane(table);
 		const ports = lane.start();
 		await registrar.attachLane(withTransfer({ lane: 0, ...ports }, [ports.control, ports.events]));
