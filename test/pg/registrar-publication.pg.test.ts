@@ -189,7 +189,7 @@ describe.each(testServers())("table readiness on $name", (kind) => {
 			"create unlogged table items (id int primary key); create view seen as select 1 as id",
 		);
 		await using registrar = await TestRegistrar.start(room.setup);
-		await expect(registrar.resolve({ table: "items" })).rejects.toMatchObject({ code: "SLUICE_TABLE_NOT_READY" });
+		await expect(registrar.resolve({ table: "items" })).rejects.toMatchObject({ code: "SLUICE_REQUEST_INVALID" });
 		await expect(registrar.resolve({ table: "seen" })).rejects.toMatchObject({ code: "SLUICE_REQUEST_INVALID" });
 	});
 
