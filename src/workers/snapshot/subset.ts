@@ -50,6 +50,8 @@ function beginStatement(timeoutMs: number): string {
  */
 const STREAMED_UNSEEN = `SELECT backend_xid::text AS xid FROM pg_catalog.pg_stat_activity
 	WHERE wait_event = 'SyncRep' AND backend_xid IS NOT NULL`;
+/** For the error of a statement that took too long to arrive. */
+const FAREWELL_MS = 10_000;
 const RETAKE_MS = 50;
 const RETAKE_BUDGET_MS = 5_000;
 
@@ -168,6 +170,8 @@ async function readBody(
 		stream.destroy(new Error("the connection ended during COPY"));
 	};
 	client.once("end", ended);
+	// PostgreSQL ends the statement itself, sending included; what is not heard of soon after is out of reach.
+	const deadline = setTimeout(() => breakConnection(client), task.timeoutMs + FAREWELL_MS);
 	try {
 		for await (const chunk of stream as AsyncIterable<Buffer>) {
 			// Also of a row whose end has not come: one value may be a gibibyte.
@@ -176,6 +180,7 @@ async function readBody(
 			rows.push(chunk);
 		}
 	} finally {
+		clearTimeout(deadline);
 		client.off("end", ended);
 	}
 	rows.end();

@@ -25,6 +25,7 @@ import {
 	withinTime,
 } from "./connections.ts";
 import { CopyRows } from "./copy-rows.ts";
+import { SilenceWatch } from "./silence.ts";
 import { type SnapshotSubject, snapshotError } from "./snapshot-error.ts";
 
 /**
@@ -34,7 +35,7 @@ import { type SnapshotSubject, snapshotError } from "./snapshot-error.ts";
  */
 const FIX_SNAPSHOT = `
 	SELECT pg_catalog.pg_current_snapshot()::text AS snapshot, pg_catalog.pg_current_wal_insert_lsn()::text AS lsn,
-		${NO_TRANSACTION_TIMEOUT}`;
+		pg_catalog.pg_backend_pid() AS pid, ${NO_TRANSACTION_TIMEOUT}`;
 
 const INSUFFICIENT_PRIVILEGE = "42501";
 
@@ -64,11 +65,11 @@ async function attempt(task: SnapshotTask, orders: Orders): Promise<SnapshotOutc
 		if (orders.aborted) {
 			return { kind: "aborted" };
 		}
-		const snapshot = await begin(client, task.definition);
+		const { snapshot, pid } = await begin(client, task.definition);
 		post(task.port, { kind: "started", snapshot });
 		const order = await orders.next();
 		if (order === "go") {
-			const finished = await writeChunks(task, client, snapshot);
+			const finished = await writeChunks(task, client, snapshot, pid);
 			await client.query(withinTime("COMMIT"));
 			clean = true;
 			return finished;
@@ -96,7 +97,13 @@ async function attempt(task: SnapshotTask, orders: Orders): Promise<SnapshotOutc
 	}
 }
 
-async function begin(client: pg.Client, definition: ShapeDefinition): Promise<SnapshotInfo> {
+/** The snapshot, and the session that has it. */
+interface Begun {
+	readonly snapshot: SnapshotInfo;
+	readonly pid: number;
+}
+
+async function begin(client: pg.Client, definition: ShapeDefinition): Promise<Begun> {
 	const lock = `LOCK TABLE ${tableSource(definition)} IN ACCESS SHARE MODE`;
 	try {
 		return await fixSnapshot(client, `${BEGIN_SNAPSHOT}; ${lock}; ${FIX_SNAPSHOT}`);
@@ -110,14 +117,15 @@ async function begin(client: pg.Client, definition: ShapeDefinition): Promise<Sn
 	}
 }
 
-async function fixSnapshot(client: pg.Client, statements: string): Promise<SnapshotInfo> {
+async function fixSnapshot(client: pg.Client, statements: string): Promise<Begun> {
 	// Several statements in one simple query: pg answers with a list of results.
 	const results = (await client.query(withinTime(statements))) as unknown as readonly pg.QueryResult<{
 		snapshot: string;
 		lsn: string;
+		pid: number;
 	}>[];
 	const row = must(results.at(-1)?.rows[0], "the snapshot's first statement answers one row");
-	return parseSnapshot(row.snapshot, row.lsn);
+	return { snapshot: parseSnapshot(row.snapshot, row.lsn), pid: row.pid };
 }
 
 /** `xmin:xmax:xip,xip` of PostgreSQL `pg_snapshot_out`, and an LSN as text. */
@@ -131,19 +139,24 @@ export function parseSnapshot(snapshot: string, insertLsn: string): SnapshotInfo
 	};
 }
 
-async function writeChunks(task: SnapshotTask, client: pg.Client, snapshot: SnapshotInfo): Promise<SnapshotOutcome> {
+async function writeChunks(
+	task: SnapshotTask,
+	client: pg.Client,
+	snapshot: SnapshotInfo,
+	pid: number,
+): Promise<SnapshotOutcome> {
 	const writer = new ChunkWriter(task.directory, task.chunkBytes, (chunks) =>
 		post(task.port, { kind: "progress", chunks }),
 	);
 	try {
-		const rows = task.definition.log === "changes_only" ? 0 : await copyRows(task, client, writer);
+		const rows = task.definition.log === "changes_only" ? 0 : await copyRows(task, client, writer, pid);
 		return { kind: "finished", chunks: await writer.finish(snapshotEnd(snapshot)), rows };
 	} finally {
 		await writer.abandon();
 	}
 }
 
-async function copyRows(task: SnapshotTask, client: pg.Client, writer: ChunkWriter): Promise<number> {
+async function copyRows(task: SnapshotTask, client: pg.Client, writer: ChunkWriter, pid: number): Promise<number> {
 	const { definition } = task;
 	const encoder = new EntryEncoder(definition);
 	encoder.bindColumns(definition.selectedColumns);
@@ -160,6 +173,7 @@ async function copyRows(task: SnapshotTask, client: pg.Client, writer: ChunkWrit
 		stream.destroy(new Error("the connection ended during COPY"));
 	};
 	client.once("end", ended);
+	const silence = new SilenceWatch(task.databaseUrl, pid, () => breakConnection(client));
 	let reading = false;
 	try {
 		for await (const chunk of stream as AsyncIterable<Buffer>) {
@@ -169,10 +183,13 @@ async function copyRows(task: SnapshotTask, client: pg.Client, writer: ChunkWrit
 			}
 			rows.push(chunk);
 			if (writer.needsFlush) {
+				silence.hold();
 				await writer.flush();
 			}
+			silence.heard();
 		}
 	} finally {
+		silence.end();
 		client.off("end", ended);
 	}
 	rows.end();
