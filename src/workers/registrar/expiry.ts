@@ -19,6 +19,8 @@ import type { Shapes } from "./shapes.ts";
 
 /** Rows written in one turn of the event loop. */
 const STORED_AT_A_TIME = 1_000;
+/** Of a slot that was assigned and not read since. */
+const NEVER_HERE = 0;
 const SURPLUS_LINE_INTERVAL_SECONDS = 60;
 
 export interface ExpiryRules {
@@ -87,7 +89,7 @@ export class ShapeExpiry {
 	readonly #rooms: ExpiryRooms;
 	readonly #clock: () => number;
 	readonly #unix: () => number;
-	readonly #startedSeconds: number;
+	#startedSeconds: number;
 	/** As the catalogue holds them, by handle and in this process's clock. */
 	readonly #stored = new Map<string, number>();
 	#timer: NodeJS.Timeout | null = null;
@@ -108,20 +110,29 @@ export class ShapeExpiry {
 		return this.#rooms.maxShapes > 0 || this.#rooms.idleSeconds > 0;
 	}
 
-	/** After the shapes of an earlier run are in the table: gives them the times of their last reads. */
+	/**
+	 * After the shapes of an earlier run, or of the daemon whose place this one takes, are in the table: gives them the
+	 * times of their last reads. Those that were read here meanwhile have later ones.
+	 */
 	restore(): void {
 		if (!this.#isOn) {
 			return;
 		}
-		const reads = this.#rooms.catalogue.lastReads();
-		const toClock = this.#startedSeconds - this.#unix();
-		for (const shape of this.#rooms.shapes.all()) {
-			const lastRead = reads.get(shape.handle);
+		const { catalogue, shapes, table } = this.#rooms;
+		const now = this.#clock();
+		const toClock = now - this.#unix();
+		this.#startedSeconds = now;
+		this.#storedAtSeconds = now;
+		const reads = catalogue.lastReads();
+		for (const { handle, slot } of shapes.all()) {
+			const lastRead = reads.get(handle);
+			// Nothing is known of one from before there was a limit: it counts as read until the start, and its readers have
+			// time to come back. A wall clock that was set back must not make a shape look read in the future.
+			const stored = Math.min(lastRead === undefined ? now - 1 : lastRead + toClock, now);
+			const here = table.lastRead(slot);
+			table.markRead(slot, here === NEVER_HERE ? stored : Math.max(here, stored));
 			if (lastRead !== undefined) {
-				// A wall clock that was set back must not make a shape look read in the future.
-				const seconds = Math.min(lastRead + toClock, this.#startedSeconds);
-				this.#rooms.table.markRead(shape.slot, seconds);
-				this.#stored.set(shape.handle, seconds);
+				this.#stored.set(handle, stored);
 			}
 		}
 	}

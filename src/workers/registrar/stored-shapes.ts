@@ -4,7 +4,7 @@
  */
 
 import { shapeDirectory } from "../../shared/log-layout.ts";
-import { readClockSeconds, type ShapeTable, SLOT_ACTIVE } from "../../shared/shape-table.ts";
+import { type ShapeTable, SLOT_ACTIVE } from "../../shared/shape-table.ts";
 import type { StoredShape } from "./catalogue-rows.ts";
 import { laneOfShape } from "./shape-assigner.ts";
 import type { Shape } from "./shape-registry.ts";
@@ -22,7 +22,6 @@ export function placeStored(stored: StoredShape, { slots, table, dataDir, laneCo
 	const slot = slots.take();
 	const lane = laneOfShape(stored.identity, laneCount);
 	const generation = table.assign(slot, lane, SLOT_ACTIVE);
-	table.markRead(slot, readClockSeconds());
 	table.setSnapshotProgress(slot, stored.chunks, true);
 	return {
 		handle: stored.handle,

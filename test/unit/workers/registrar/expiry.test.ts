@@ -136,9 +136,14 @@ describe("the shell", () => {
 			["2-1", 1_800_000_000],
 		]);
 		const { add, expiry, table } = room({ maxShapes: 1, reads });
-		const [old, future, unknown] = [add("1-1"), add("2-1"), add("3-1")];
+		const [old, future, unknown, read] = [add("1-1"), add("2-1"), add("3-1"), add("1-1")];
+		for (const { slot } of [old, future, unknown]) {
+			table.markRead(slot, 0);
+		}
+		// Of a daemon that read along until now: its own readers count.
+		table.markRead(read.slot, 900);
 		expiry.restore();
-		expect([old, future, unknown].map(({ slot }) => table.lastRead(slot))).toEqual([0, 1_000, 1_000]);
+		expect([old, future, unknown, read].map(({ slot }) => table.lastRead(slot))).toEqual([0, 1_000, 999, 900]);
 	});
 
 	it("does nothing when there is no limit", async () => {
