@@ -37,11 +37,6 @@ export class Follower implements Follow {
 		this.#options = options;
 	}
 
-	/** Handles of the shapes whose logs are read along. */
-	get openLogs(): number {
-		return this.#logs.size;
-	}
-
 	/** Begins to look again and again. */
 	start(): void {
 		this.#later(FOLLOW_INTERVAL_MS);
@@ -85,10 +80,19 @@ export class Follower implements Follow {
 		}
 	}
 
-	/** Looks once at everything; nothing else is looked at afterwards. The last look before lanes take over the logs. */
+	/**
+	 * Looks once at everything; nothing is looked at afterwards. The last look before lanes take over the logs.
+	 * @throws SluiceError `SLUICE_CATALOGUE_UNREADABLE`
+	 */
 	async finish(): Promise<void> {
 		await this.stop();
-		this.refresh();
+		try {
+			this.refresh();
+		} catch (err) {
+			// A connection from before the writer's end may be of no use: the next one is new.
+			this.#options.logger.debug({ err }, "the catalogue is read once more");
+			this.refresh();
+		}
 		await this.#advanceAll();
 		this.#logs.clear();
 		this.#options.reader.close();

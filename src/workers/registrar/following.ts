@@ -37,9 +37,20 @@ export class Following {
 		this.shapes = new FollowedShapes(rooms, follower);
 	}
 
-	/** Fills the shape table with what the writer has, and reads along from then on. @throws SluiceError `SLUICE_CATALOGUE_UNREADABLE` */
+	/**
+	 * Fills the shape table with what the writer has, and reads along from then on.
+	 * @throws SluiceError `SLUICE_CATALOGUE_UNREADABLE` when it is of another format, which time does not change
+	 */
 	start(): void {
-		this.#follower.refresh();
+		try {
+			this.#follower.refresh();
+		} catch (err) {
+			if (!(err instanceof SluiceError) || err.context["foundVersion"] !== undefined) {
+				throw err;
+			}
+			// The writer may be making it at this moment.
+			this.#rooms.logger.warn({ err }, "the catalogue cannot be read along yet");
+		}
 		this.#follower.start();
 	}
 
