@@ -198,7 +198,9 @@ export class ExpressionGenerator {
 		const sources = COMPUTED_TYPES.filter((from) => from !== to && castOf(from, to) !== null);
 		const from = given ?? random.pick([...sources, to]);
 		this.#used.add(`${from} ${to}`);
-		const value = this.value(from, depth - 1);
+		// The collation of a constant that was cast to name is not followed.
+		const [column = "s"] = COLUMNS_OF_TYPE[from] ?? [];
+		const value = to === "name" ? column : this.value(from, depth - 1);
 		const target = random.chance(0.4) ? random.pick(MODIFIED[to] ?? [to]) : to;
 		return random.chance(0.5) ? `(${value})::${target}` : `cast(${value} as ${target})`;
 	}

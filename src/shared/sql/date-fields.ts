@@ -5,12 +5,13 @@
 
 import { civilFromDays, daysFromCivil, MICROSECONDS_PER_DAY } from "../calendar.ts";
 import { checkedTimestamp, isInfinite, splitTimestamp, timestampOfDate } from "./date-time.ts";
-import { Decimal, INFINITE, MINUS_INFINITE } from "./decimal.ts";
+import { Decimal, divideDecimal, INFINITE, MINUS_INFINITE, roundDecimal } from "./decimal.ts";
 import { Interval } from "./interval.ts";
 import { timestampOf } from "./stream-values.ts";
 import { type Exact, exactOf, UNEVALUABLE } from "./value.ts";
 
 const EPOCH_DAYS = daysFromCivil(1970, 1, 1);
+const EPOCH = timestampOf(EPOCH_DAYS, 0);
 
 /** Spellings of PostgreSQL's deltatktbl and datetktbl that this language takes. */
 const UNITS: Readonly<Record<string, string>> = {
@@ -114,7 +115,11 @@ export function extractFromTimestamp(name: string, value: Exact): Decimal | null
 		return infiniteField(unit, value);
 	}
 	if (unit === "epoch") {
-		return new Decimal(BigInt(value) - BigInt(timestampOf(EPOCH_DAYS, 0)), 6);
+		const difference = BigInt(value) - BigInt(EPOCH);
+		// What does not fit 64 bits PostgreSQL divides as numeric, with fewer digits.
+		return value < BigInt(EPOCH) + 2n ** 63n - 1n
+			? new Decimal(difference, 6)
+			: roundDecimal(divideDecimal(new Decimal(difference, 0), new Decimal(1_000_000n, 0)), 6);
 	}
 	const { day, time } = splitTimestamp(value);
 	return DATE_UNITS.includes(unit) ? dayField(unit, day) : clockField(unit, BigInt(time));
@@ -244,6 +249,14 @@ export function asPart(name: string, field: Decimal | null): number | null {
 		default:
 			return value;
 	}
+}
+
+export function timestampPart(name: string, value: Exact): number | null {
+	if (unitNamed(name) !== "epoch" || isInfinite(value)) {
+		return asPart(name, extractFromTimestamp(name, value));
+	}
+	const exact = value < BigInt(EPOCH) + 2n ** 63n - 1n;
+	return (exact ? Number(BigInt(value) - BigInt(EPOCH)) : Number(value) - Number(EPOCH)) / 1_000_000;
 }
 
 /** The epoch of an interval as date_part adds it up, in doubles. */

@@ -15,6 +15,7 @@ import {
 	extractFromTime,
 	extractFromTimestamp,
 	intervalPart,
+	timestampPart,
 	truncateInterval,
 	truncateTimestamp,
 } from "./date-fields.ts";
@@ -311,6 +312,9 @@ const TIMES: Readonly<Record<TimeFunction, Maker>> = {
 	days_add_date: () => (a, b) => addDays(float(b), exact(a)),
 	date_sub_days: () => (a, b) => addDays(float(a), -float(b)),
 	date_sub_date: () => (a, b) => dateDifference(float(a), float(b)),
+	date_add_interval: () => (a, b) => addToTimestamp(timestampOfDate(float(a)), interval(b)),
+	interval_add_date: () => (a, b) => addToTimestamp(timestampOfDate(float(b)), interval(a)),
+	date_sub_interval: () => (a, b) => addToTimestamp(timestampOfDate(float(a)), negateInterval(interval(b))),
 	date_add_time: () => (a, b) => timestampOfDate(float(a), float(b)),
 	time_add_date: () => (a, b) => timestampOfDate(float(b), float(a)),
 	timestamp_add_interval: () => (a, b) => addToTimestamp(exact(a), interval(b)),
@@ -340,10 +344,10 @@ const TIMES: Readonly<Record<TimeFunction, Maker>> = {
 	extract_timestamp: () => (a, b) => extractFromTimestamp(text(a), exact(b)),
 	extract_timestamptz: () => (a, b) => extractFromTimestamp(text(a), exact(b)),
 	extract_interval: () => (a, b) => extractFromInterval(text(a), interval(b)),
-	date_part_date: () => (a, b) => asPart(text(a), extractFromTimestamp(text(a), timestampOfDate(float(b)))),
+	date_part_date: () => (a, b) => timestampPart(text(a), timestampOfDate(float(b))),
 	date_part_time: () => (a, b) => asPart(text(a), extractFromTime(text(a), float(b))),
-	date_part_timestamp: () => (a, b) => asPart(text(a), extractFromTimestamp(text(a), exact(b))),
-	date_part_timestamptz: () => (a, b) => asPart(text(a), extractFromTimestamp(text(a), exact(b))),
+	date_part_timestamp: () => (a, b) => timestampPart(text(a), exact(b)),
+	date_part_timestamptz: () => (a, b) => timestampPart(text(a), exact(b)),
 	date_part_interval: () => (a, b) => intervalPart(text(a), interval(b)),
 };
 

@@ -13,8 +13,12 @@ type Piece = string | null;
 /** A run between two `%`: characters and single wildcards. */
 type Segment = readonly Piece[];
 
-/** Makes the matcher of a pattern. @throws UNEVALUABLE when it ends in the middle of an escape */
+/** Makes the matcher of a pattern. It throws UNEVALUABLE when it comes to an escape at the pattern's end. */
 export function likeMatcher(pattern: string, folding: CaseFolding | null): (text: string) => boolean {
+	if (hasOpenEscape(pattern)) {
+		const pieces = [...(folding === null ? pattern : foldCase(pattern, folding))];
+		return (text) => matchSteps([...(folding === null ? text : foldCase(text, folding))], 0, pieces, 0) === "yes";
+	}
 	const segments = splitPattern(folding === null ? pattern : foldCase(pattern, folding));
 	const literals = segments.map(literalOf);
 	const match = literals.every((literal) => literal !== null)
@@ -35,16 +39,80 @@ function splitPattern(pattern: string): Segment[] {
 			segments.at(-1)?.push(null);
 		} else if (character === "\\") {
 			index += 1;
-			const escaped = characters[index];
-			if (escaped === undefined) {
-				throw UNEVALUABLE;
-			}
-			segments.at(-1)?.push(escaped);
+			segments.at(-1)?.push(characters[index] ?? "");
 		} else {
 			segments.at(-1)?.push(character);
 		}
 	}
 	return segments;
+}
+
+/** Whether the pattern ends with an escape that has nothing to escape. */
+export function hasOpenEscape(pattern: string): boolean {
+	let first = pattern.length;
+	while (first > 0 && pattern[first - 1] === "\\") {
+		first -= 1;
+	}
+	return (pattern.length - first) % 2 === 1;
+}
+
+/** "over": the text is used up, so no later start in it can match either. */
+type Outcome = "yes" | "no" | "over";
+
+/** Step by step as PostgreSQL's MatchText, for patterns that may fail on the way. @throws UNEVALUABLE */
+function matchSteps(text: readonly string[], textAt: number, pattern: readonly string[], patternAt: number): Outcome {
+	let [t, p] = [textAt, patternAt];
+	for (; t < text.length && p < pattern.length; t += 1, p += 1) {
+		const piece = pattern[p];
+		if (piece === "%") {
+			return matchRun(text, t, pattern, p + 1);
+		}
+		if (piece === "\\") {
+			p += 1;
+		}
+		if (p >= pattern.length) {
+			throw UNEVALUABLE;
+		}
+		if (piece !== "_" && pattern[p] !== text[t]) {
+			return "no";
+		}
+	}
+	if (t < text.length) {
+		return "no";
+	}
+	while (pattern[p] === "%") {
+		p += 1;
+	}
+	return p >= pattern.length ? "yes" : "over";
+}
+
+/** Behind a `%`. */
+function matchRun(text: readonly string[], textAt: number, pattern: readonly string[], patternAt: number): Outcome {
+	let [t, p] = [textAt, patternAt];
+	for (; pattern[p] === "%" || pattern[p] === "_"; p += 1) {
+		if (pattern[p] === "_") {
+			if (t >= text.length) {
+				return "over";
+			}
+			t += 1;
+		}
+	}
+	if (p >= pattern.length) {
+		return "yes";
+	}
+	const first = pattern[p] === "\\" ? pattern[p + 1] : pattern[p];
+	if (first === undefined) {
+		throw UNEVALUABLE;
+	}
+	for (; t < text.length; t += 1) {
+		if (text[t] === first) {
+			const outcome = matchSteps(text, t, pattern, p);
+			if (outcome !== "no") {
+				return outcome;
+			}
+		}
+	}
+	return "over";
 }
 
 function literalOf(segment: Segment): string | null {

@@ -8,8 +8,8 @@ import { must, unreachable } from "../../shared/assert.ts";
 import { castOf } from "../../shared/sql/casts.ts";
 import { type Evaluator, evaluatorOf, lenientEvaluatorOf } from "../../shared/sql/evaluators.ts";
 import { readerOf } from "../../shared/sql/text-form.ts";
-import type { SqlValue } from "../../shared/sql/value.ts";
-import { LENGTH_NULL } from "../../shared/tuple.ts";
+import { type SqlValue, UNEVALUABLE } from "../../shared/sql/value.ts";
+import { LENGTH_NULL, type Tuple } from "../../shared/tuple.ts";
 import { LENIENT_FUNCTIONS } from "../../shared/where-functions.ts";
 import {
 	type CallOperand,
@@ -130,7 +130,12 @@ function compileCall(operand: CallOperand, bind: ColumnBinder, compile: CompileC
 	}
 	if (first !== undefined && second !== undefined && third === undefined) {
 		return (tuple) => {
-			const a = first(tuple);
+			let a: SqlValue | null;
+			try {
+				a = first(tuple);
+			} catch (error) {
+				return nullBeside(error, [second], tuple);
+			}
 			const b = a === null ? null : second(tuple);
 			return a === null || b === null ? null : evaluate(a, b, 0);
 		};
@@ -141,15 +146,30 @@ function compileCall(operand: CallOperand, bind: ColumnBinder, compile: CompileC
 function strictCall(evaluate: Evaluator, getters: readonly ValueGetter[]): ValueGetter {
 	return (tuple) => {
 		const values: SqlValue[] = [];
-		for (const get of getters) {
-			const value = get(tuple);
-			if (value === null) {
-				return null;
+		try {
+			for (const get of getters) {
+				const value = get(tuple);
+				if (value === null) {
+					return null;
+				}
+				values.push(value);
 			}
-			values.push(value);
+		} catch (error) {
+			return nullBeside(error, getters.slice(values.length + 1), tuple);
 		}
 		return evaluate(values[0] ?? 0, values[1] ?? 0, values[2] ?? 0);
 	};
+}
+
+/**
+ * NULL makes a strict call NULL. PostgreSQL may find that before it computes the other arguments, so one that cannot
+ * be computed does not matter then. @throws the error when none of the getters gives NULL
+ */
+export function nullBeside(error: unknown, getters: readonly ((tuple: Tuple) => unknown)[], tuple: Tuple): null {
+	if (error !== UNEVALUABLE || !getters.some((get) => get(tuple) === null)) {
+		throw error;
+	}
+	return null;
 }
 
 function compileCoalesce(getters: readonly ValueGetter[]): ValueGetter {

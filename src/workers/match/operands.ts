@@ -15,7 +15,7 @@ import {
 	type ValueType,
 } from "../../shared/where-tree.ts";
 import { comparatorOf } from "./comparators.ts";
-import { compileValue } from "./compile-value.ts";
+import { compileValue, nullBeside } from "./compile-value.ts";
 import { endWithoutBlanks, losesBlanks } from "./key-form.ts";
 import { type ColumnBinder, type CompileCondition, FALSE, lengthAt, type Predicate, TRUE, UNKNOWN } from "./truth.ts";
 import {
@@ -167,7 +167,12 @@ function withForm<R>(comparison: Comparison, bind: ColumnBinder, compile: Compil
 
 function makeOrder<T>(left: Getter<T>, right: Getter<T>, compare: (left: T, right: T) => number): ValueOrder {
 	const order = (tuple: Tuple): number | null => {
-		const first = left(tuple);
+		let first: T | null;
+		try {
+			first = left(tuple);
+		} catch (error) {
+			return nullBeside(error, [right], tuple);
+		}
 		if (first === null) {
 			return null;
 		}

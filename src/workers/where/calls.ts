@@ -11,7 +11,14 @@ import { Interval } from "../../shared/sql/interval.ts";
 import { isKnownZone } from "../../shared/sql/time-zones.ts";
 import { type SqlValue, UNEVALUABLE } from "../../shared/sql/value.ts";
 import { type FunctionName, LENIENT_FUNCTIONS } from "../../shared/where-functions.ts";
-import type { CallOperand, CaseFolding, Operand, ValueType } from "../../shared/where-tree.ts";
+import {
+	type CallOperand,
+	type CaseFolding,
+	type Operand,
+	typeOfOperand,
+	type ValueType,
+} from "../../shared/where-tree.ts";
+import { hasCollation } from "./column-types.ts";
 import { converted } from "./conversion.ts";
 import { type Expression, type ParameterTypes, typedOperand, typeLabel } from "./expression.ts";
 import { literalOfValue, valueOfLiteral } from "./literal.ts";
@@ -57,17 +64,17 @@ export function call(
 			location,
 		);
 	}
-	const types = signature.taken ?? signature.arguments;
+	const types = signature.arguments;
 	const values = given.map((expression, index) => {
-		const declared = converted(expression, present(signature.arguments[index]), [], location, input.parameters);
-		return typedOperand(typed(converted(declared, present(types[index]), [], location, input.parameters))).operand;
+		const argument = converted(expression, present(types[index]), [], location, input.parameters);
+		return typedOperand(typed(argument)).operand;
 	});
 	const result: CallOperand = {
 		kind: "call",
 		function: signature.function,
 		type: signature.result,
 		arguments: values.map((value, index) => value ?? { kind: "null", type: types[index] ?? "text" }),
-		...foldingOf(signature.function, values[0] ?? null, input.caseFolding),
+		...foldingOf(signature.function, given, input.caseFolding),
 	};
 	// Strict: NULL in, NULL out.
 	if (values.includes(null) && !LENIENT_FUNCTIONS.includes(signature.function)) {
@@ -96,23 +103,49 @@ function present(type: ValueType | undefined): ValueType {
 
 const FOLDING: readonly FunctionName[] = ["text_lower", "text_upper", "text_ilike", "text_not_ilike"];
 
-/** Columns of type name have the collation "C" whatever the database's, also after a cast. */
+/** Columns of type name have the collation "C" whatever the database's, and so has what is made of them. */
 function foldingOf(
 	name: FunctionName,
-	first: Operand | null,
+	given: readonly Expression[],
 	caseFolding: CaseFolding,
 ): { folding: CaseFolding } | undefined {
 	if (!FOLDING.includes(name)) {
 		return undefined;
 	}
-	return { folding: first !== null && isOfName(first) ? "ascii" : caseFolding };
+	const operands = given.map((expression) => (expression.form === "untyped" ? null : typedOperand(expression).operand));
+	given.forEach(refuseNameConstant);
+	return { folding: operands.some((operand) => operand !== null && isOfName(operand)) ? "ascii" : caseFolding };
 }
 
 export function isOfName(operand: Operand): boolean {
-	return (
-		(operand.kind === "column" && operand.type === "name") ||
-		(operand.kind === "cast" && (operand.type === "name" || isOfName(operand.operand)))
-	);
+	if (!hasCollation(typeOfOperand(operand))) {
+		return false;
+	}
+	switch (operand.kind) {
+		case "column":
+		case "literal":
+			return operand.type === "name";
+		case "call":
+		case "coalesce":
+		case "extreme":
+			return operand.arguments.some(isOfName);
+		case "cast":
+			return isOfName(operand.operand);
+		case "case":
+			return isOfName(operand.otherwise) || operand.branches.some(({ result }) => isOfName(result));
+		default:
+			return false;
+	}
+}
+
+/** What a constant of type name does to the collation cannot be seen once it is computed. @throws WhereRefusal */
+export function refuseNameConstant(expression: Expression): void {
+	if (expression.form === "literal" && expression.type === "name") {
+		throw new WhereRefusal(
+			"letters are not folded beside a constant of type name: cast it to text",
+			expression.location,
+		);
+	}
 }
 
 /** Computes a call of constants. @throws WhereRefusal when PostgreSQL would raise an error */

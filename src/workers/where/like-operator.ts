@@ -4,8 +4,9 @@
  */
 
 import { LIKE_PATTERN_CHARACTERS_MAX } from "../../shared/limits.ts";
+import { hasOpenEscape } from "../../shared/sql/letters.ts";
 import type { CaseFolding, WhereNode } from "../../shared/where-tree.ts";
-import { isOfName } from "./calls.ts";
+import { isOfName, refuseNameConstant } from "./calls.ts";
 import { type Expression, type ParameterTypes, settleUntyped, typedOperand } from "./expression.ts";
 import { NULL_CONDITION } from "./lists.ts";
 import { castLiteral } from "./literal.ts";
@@ -50,18 +51,13 @@ export function likeNode(
 	}
 	// Columns of type name have the collation "C" whatever the database's, also after a cast.
 	const isName = isOfName(left.operand);
+	if (folding !== null) {
+		refuseNameConstant(pattern);
+	}
 	return {
 		kind: "like",
 		operand: left.operand,
 		pattern: text.text,
 		folding: folding !== null && isName ? "ascii" : folding,
 	};
-}
-
-function hasOpenEscape(pattern: string): boolean {
-	let first = pattern.length;
-	while (first > 0 && pattern[first - 1] === "\\") {
-		first -= 1;
-	}
-	return (pattern.length - first) % 2 === 1;
 }

@@ -19,34 +19,24 @@ export interface Signature {
 	readonly arguments: readonly ValueType[];
 	readonly result: ValueType;
 	readonly function: FunctionName;
-	/** Types that the evaluator takes where they differ: PostgreSQL converts inside the function. */
-	readonly taken?: readonly ValueType[];
 }
 
-function row(
-	form: SignatureForm,
-	name: string,
-	types: string,
-	result: ValueType,
-	called: FunctionName,
-	taken?: readonly ValueType[],
-): Signature {
+function row(form: SignatureForm, name: string, types: string, result: ValueType, called: FunctionName): Signature {
 	return {
 		form,
 		name,
 		arguments: types.split(" ") as ValueType[],
 		result,
 		function: called,
-		...(taken === undefined ? {} : { taken }),
 	};
 }
 
-const binary = (name: string, types: string, result: ValueType, called: FunctionName, taken?: readonly ValueType[]) =>
-	row("binary", name, types, result, called, taken);
+const binary = (name: string, types: string, result: ValueType, called: FunctionName) =>
+	row("binary", name, types, result, called);
 const prefix = (name: string, type: ValueType, result: ValueType, called: FunctionName) =>
 	row("prefix", name, type, result, called);
-const func = (name: string, types: string, result: ValueType, called: FunctionName, taken?: readonly ValueType[]) =>
-	row("function", name, types, result, called, taken);
+const func = (name: string, types: string, result: ValueType, called: FunctionName) =>
+	row("function", name, types, result, called);
 
 const INTEGERS: readonly ScalarType[] = ["int2", "int4", "int8"];
 const FLOATS: readonly ScalarType[] = ["float4", "float8"];
@@ -181,9 +171,9 @@ const TIME_SIGNATURES: readonly Signature[] = [
 		binary("-", `${type} interval`, type, "timestamp_sub_interval"),
 		binary("-", `${type} ${type}`, "interval", "timestamp_sub_timestamp"),
 	]),
-	binary("+", "date interval", "timestamp", "timestamp_add_interval", ["timestamp", "interval"]),
-	binary("+", "interval date", "timestamp", "interval_add_timestamp", ["interval", "timestamp"]),
-	binary("-", "date interval", "timestamp", "timestamp_sub_interval", ["timestamp", "interval"]),
+	binary("+", "date interval", "timestamp", "date_add_interval"),
+	binary("+", "interval date", "timestamp", "interval_add_date"),
+	binary("-", "date interval", "timestamp", "date_sub_interval"),
 	binary("+", "time interval", "time", "time_add_interval"),
 	binary("+", "interval time", "time", "interval_add_time"),
 	binary("-", "time interval", "time", "time_sub_interval"),
