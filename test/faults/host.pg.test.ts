@@ -19,7 +19,7 @@ import { waitFor } from "../support/wait-for.ts";
 const run = promisify(execFile);
 const full = process.env["SLUICE_SCALE"] === "full";
 /** Well beyond the wal_sender_timeout of the databases here, 3 s. */
-const STOPPED_MS = full ? 70_000 : 7_000;
+const STOPPED_MS = full ? 70_000 : 5_000;
 const HOUR_MS = 3_600_000;
 
 const [kind] = embeddedServers([18]);

@@ -268,6 +268,16 @@ describe("batch processor", () => {
 		expect(lane.table.invalidated(1)).toBe(INVALIDATED_SCHEMA);
 	});
 
+	it("tells once of a relation that nobody watches: it may be a new partition", async () => {
+		const lane = fixture();
+		await lane.addSpliced(1);
+		const unknown = itemsRelation(["id", "owner", "title"], 777, "items_2026");
+		lane.process([unknown, ...transaction(500n, 7, frames.insert(777, row("1", "a")))]);
+		lane.process([unknown, itemsRelation(), ...transaction(600n, 8, frames.insert(ITEMS, row("2", "b")))]);
+		expect(lane.events).toEqual([{ kind: "relation-unknown", oid: 777 }]);
+		expect(lane.visible(1)).toHaveLength(1);
+	});
+
 	it("ends only the shape whose handling fails, not the others", async () => {
 		class Repeating extends FakeMatcher {
 			override match(...[oid, oldTuple, newTuple, sink]: Parameters<FakeMatcher["match"]>): void {
