@@ -8,7 +8,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Client } from "pg";
 import { describe, expect, it } from "vitest";
-import { TestDaemon } from "../support/daemon.ts";
+import { TestDaemon, useDaemons } from "../support/daemon.ts";
 import { embeddedServers, type TestDatabase, uniqueName, useServer } from "../support/postgres.ts";
 import { ShapeReader } from "../support/shape-reader.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
@@ -121,9 +121,12 @@ describe.each(embeddedServers([18]))("$name", (kind) => {
 			databaseUrl: database.urlAs({ user: role, password: "x" }),
 			waitUntilActive: false,
 		});
-		expect(await daemon.exited()).toBe(1);
-		expect(daemon.log).toContain(`ALTER ROLE \\"${role}\\" WITH REPLICATION`);
-		await daemon.end();
+		try {
+			expect(await daemon.exited()).toBe(1);
+			expect(daemon.log).toContain(`ALTER ROLE \\"${role}\\" WITH REPLICATION`);
+		} finally {
+			await daemon.end();
+		}
 		await server.sql(`drop role ${role}`);
 	});
 });
@@ -138,9 +141,11 @@ describe.each(embeddedServers([18]))("$name with little room", (kind) => {
 		},
 	});
 
+	const daemons = useDaemons();
+
 	async function starting(database: TestDatabase, user?: string): Promise<TestDaemon> {
 		const databaseUrl = database.urlAs(user === undefined ? {} : { user });
-		return TestDaemon.start({ databaseUrl, waitUntilActive: false });
+		return daemons.start({ databaseUrl, waitUntilActive: false });
 	}
 
 	async function activeSoon(daemon: TestDaemon): Promise<void> {
@@ -148,7 +153,6 @@ describe.each(embeddedServers([18]))("$name with little room", (kind) => {
 		await daemon.untilActive();
 		expect(performance.now() - began).toBeLessThan(RELIEF_MS + SLACK_MS);
 		expect(await daemon.stop()).toBe(0);
-		await daemon.end();
 	}
 
 	it("waits for a replication slot, a walsender and connections, and streams when they are free", {
@@ -175,7 +179,6 @@ describe.each(embeddedServers([18]))("$name with little room", (kind) => {
 		const senderless = await starting(database);
 		await waitFor("the hint", () => senderless.log.includes("every walsender is taken"), { timeoutMs: GENEROUS_MS });
 		expect(await busy.stop()).toBe(0);
-		await busy.end();
 		await activeSoon(senderless);
 
 		const hogs: Client[] = [];

@@ -160,11 +160,14 @@ describe.each(embeddedServers([18]))("$name behind a network that fails", (kind)
 		await using proxy = await TcpProxy.start(() => server.local.port);
 		proxy.newcomers = "ignore";
 		const daemon = await TestDaemon.start({ databaseUrl: proxy.through(server.url), waitUntilActive: false });
-		await waitFor("a connection attempt", () => proxy.accepted > 0);
-		const began = performance.now();
-		expect(await daemon.stop()).toBe(0);
-		expect(performance.now() - began).toBeLessThan(1_000);
-		expect(daemon.log).not.toContain("SLUICE_INTERNAL");
-		await daemon.end();
+		try {
+			await waitFor("a connection attempt", () => proxy.accepted > 0);
+			const began = performance.now();
+			expect(await daemon.stop()).toBe(0);
+			expect(performance.now() - began).toBeLessThan(1_000);
+			expect(daemon.log).not.toContain("SLUICE_INTERNAL");
+		} finally {
+			await daemon.end();
+		}
 	});
 });
