@@ -161,7 +161,8 @@ export class ApiServer {
 
 	/** The one response of /v1/shape without a cache header. */
 	#answerPreflight(exchange: Exchange): void {
-		const headers = preflightHeaders(exchange.request.headers["access-control-request-headers"]);
+		const { origin, "access-control-request-headers": requested } = exchange.request.headers;
+		const headers = preflightHeaders(origin, requested);
 		exchange.writeHead(204, headers, null, ["cache-control"]);
 		exchange.response.end();
 	}

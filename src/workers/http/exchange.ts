@@ -48,7 +48,7 @@ export class Exchange {
 		this.id = requestId(request.headers["x-request-id"], generateRequestId);
 		// A write that fails is seen by its caller; unheard, the event would end the thread.
 		response.on("error", () => undefined);
-		this.#common = commonHeaders(this.id, request.headers.origin, options.isShapeRoute);
+		this.#common = commonHeaders(this.id, options.isShapeRoute);
 	}
 
 	/** Why the request failed, in a fixed word. */

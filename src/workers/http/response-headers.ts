@@ -34,21 +34,25 @@ export function requestId(given: string | string[] | undefined, generate: () => 
 		: generate();
 }
 
-/** What every response carries. @param origin the request's `Origin` */
-export function commonHeaders(id: string, origin: string | undefined, isShapeRoute: boolean): Headers {
+/**
+ * What every response carries. Every origin is allowed by name of none: a response that names one, kept by a shared
+ * cache, would be refused to pages of all others.
+ */
+export function commonHeaders(id: string, isShapeRoute: boolean): Headers {
 	return {
 		"electric-server": SERVER_NAME,
 		"x-request-id": id,
-		"access-control-allow-origin": origin ?? "*",
+		"access-control-allow-origin": "*",
 		"access-control-expose-headers": EXPOSED_HEADERS,
 		"access-control-allow-methods": isShapeRoute ? "GET, POST, HEAD, DELETE, OPTIONS" : "GET, HEAD",
 		"cache-control": CACHE_CONTROL_DEFAULT,
 	};
 }
 
-/** Any requested header is allowed: nothing here relies on a browser not sending one. */
-export function preflightHeaders(requestedHeaders: string | undefined): Headers {
+/** Any requested header is allowed: nothing here relies on a browser not sending one. @param origin the request's */
+export function preflightHeaders(origin: string | undefined, requestedHeaders: string | undefined): Headers {
 	return {
+		"access-control-allow-origin": origin ?? "*",
 		"access-control-max-age": String(PREFLIGHT_MAX_AGE_SECONDS),
 		...(requestedHeaders === undefined ? {} : { "access-control-allow-headers": requestedHeaders }),
 	};
@@ -79,7 +83,8 @@ export function shapeAnswerHeaders(facts: ShapeAnswerFacts, lifetimes: CacheLife
 		"content-type": facts.sse ? CONTENT_TYPE_EVENTS : CONTENT_TYPE_JSON,
 		"cache-control": shapeCacheControl(facts, lifetimes),
 		etag: facts.etag,
-		...(facts.sse ? {} : encodingHeaders(facts.encoding)),
+		// Proxies that buffer would hold events back; nginx takes this as the word not to.
+		...(facts.sse ? { "x-accel-buffering": "no" } : encodingHeaders(facts.encoding)),
 		"electric-handle": facts.handle,
 		"electric-offset": facts.offset,
 		"electric-has-data": String(facts.hasData),
