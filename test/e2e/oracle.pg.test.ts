@@ -10,6 +10,7 @@ import {
 	expectedRows,
 	type GeneratedShape,
 	generateShape,
+	isSameValue,
 	runTransaction,
 	WORLD_DDL,
 } from "../support/generated-workload.ts";
@@ -31,7 +32,7 @@ function difference(reader: ShapeReader, expected: Map<string, Record<string, st
 			return `row ${id} is missing`;
 		}
 		for (const [name, value] of Object.entries(row)) {
-			if (seen[name] !== value) {
+			if (!isSameValue(seen[name], value)) {
 				return `row ${id}, column ${name}: ${String(seen[name])} instead of ${String(value)}`;
 			}
 		}

@@ -5,6 +5,7 @@
  */
 
 import { isChangeMessage, type Message, type Row, ShapeStream } from "@electric-sql/client";
+import { isSameValue } from "../support/generated-workload.ts";
 
 export interface FollowedShape {
 	readonly table: string;
@@ -120,7 +121,7 @@ export function firstDifference(
 			return `row ${id} is missing`;
 		}
 		for (const [name, value] of Object.entries(row)) {
-			if (seen[name] !== value) {
+			if (!isSameValue(seen[name], value)) {
 				return `row ${id}, column ${name}: ${String(seen[name])} instead of ${String(value)}`;
 			}
 		}

@@ -4,6 +4,7 @@
  */
 
 import type { Client } from "pg";
+import { parseArrayText } from "../../src/shared/sql/array-text.ts";
 import type { Random } from "./random.ts";
 
 export const WORLD_TABLE = "World.Items";
@@ -20,12 +21,23 @@ export const WORLD_DDL = `
 		at timestamptz,
 		big bigint,
 		feeling mood,
-		body text
+		body text,
+		tags text[],
+		doc jsonb
 	)`;
 
 const TITLES = ["alpha", "Beta", "gamma ray", "50%", "under_score", "line\nbreak", "ünï", "quote'd", 'say "hi"', ""];
 const REFS = ["f47ac10b-58cc-4372-a567-0e02b2c3d479", "00000000-0000-0000-0000-000000000000"];
 const MOODS = ["sad", "ok", "happy"];
+const TAGS = ["{}", "{a}", "{a,b}", "{b,NULL}", "{{a,b},{c,d}}", '{"with space","say \\"hi\\""}'];
+const DOCUMENTS = [
+	'{"k": "x", "n": 1}',
+	'{"k": "y", "a": {"b": [1, 2]}}',
+	'["k", 1]',
+	"null",
+	'{"n": 1.50}',
+	'{"k": null}',
+];
 const IDS = 120;
 const USERS = 8;
 
@@ -58,6 +70,15 @@ function condition(random: Random): { text: string; value?: string } {
 		() => ({ text: `feeling = '${random.pick(MOODS)}'` }),
 		() => ({ text: "body is not null" }),
 		() => ({ text: `id <= ${random.integer(1, IDS)}` }),
+		() => ({ text: `tags @> '{${random.pick(["a", "b", "a,b"])}}'` }),
+		() => ({ text: "tags && $1", value: random.pick(["{a,c}", "{b}", "{NULL}"]) }),
+		() => ({ text: `'${random.pick(["a", "b"])}' = any(tags)` }),
+		() => ({ text: "tags[1] = 'a' or cardinality(tags) > 3" }),
+		() => ({ text: `doc->>'k' = '${random.pick(["x", "y"])}'` }),
+		() => ({ text: "doc @> $1", value: random.pick(['{"n": 1}', '{"a": {"b": [2]}}', '"k"']) }),
+		() => ({ text: `doc ? 'k' and (doc->>'n')::numeric > 1` }),
+		() => ({ text: `"Title" ~ '^[a-m]|"$'` }),
+		() => ({ text: `(user_id, id) >= (${user}, ${random.integer(1, IDS)})` }),
 	])();
 }
 
@@ -89,6 +110,8 @@ function values(random: Random) {
 		big: maybe(String(BigInt(random.integer(0, 9_999)) * 1_000_000n)),
 		feeling: maybe(random.pick(MOODS)),
 		// Some values are large enough to be TOASTed, and random enough not to be compressed away.
+		tags: maybe(random.pick(TAGS)),
+		doc: maybe(random.pick(DOCUMENTS)),
 		body: maybe(random.chance(0.2) ? random.text(4_000, "abcdefghijklmnopqrstuvwxyz0123456789ABCDEF") : "short"),
 	};
 }
@@ -133,6 +156,15 @@ async function change(client: Client, random: Random): Promise<void> {
 			[id, random.integer(IDS + 1, IDS + 60)],
 		);
 	}
+}
+
+/** Whether a client holds the value that PostgreSQL prints. The client makes an array of an array's text; its elements are compared then. */
+export function isSameValue(seen: unknown, value: string | null): boolean {
+	if (!Array.isArray(seen)) {
+		return seen === value;
+	}
+	const elements = value === null ? null : parseArrayText(value)?.elements;
+	return JSON.stringify(seen.flat(6)) === JSON.stringify(elements);
 }
 
 /** What the shape must hold, by id: the oracle's answer, in PostgreSQL's own text. */
