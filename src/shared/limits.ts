@@ -172,6 +172,8 @@ export const WHERE_ELEMENTS_MAX = 50_000;
 export const WHERE_TREE_CHARACTERS_MAX = 8 * MIB;
 /** Characters of a LIKE pattern: a row costs at most its own length times this. */
 export const LIKE_PATTERN_CHARACTERS_MAX = 4_096;
+/** A text that a `where` computes for a row: beyond it the row cannot be evaluated. PostgreSQL's own limit is 1 GiB. */
+export const WHERE_TEXT_CHARACTERS_MAX = 64 * MIB;
 /** What repeat, lpad and rpad of a `where` may be asked for: a row must not be able to grow without bound. */
 export const WHERE_PADDING_CHARACTERS_MAX = 4_096;
 /** Digits of a numeric constant once written out; `1e131071` in a list of thousands would not be bounded otherwise. */

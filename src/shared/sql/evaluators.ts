@@ -5,6 +5,7 @@
  */
 
 import { invariant } from "../assert.ts";
+import { LIKE_PATTERN_CHARACTERS_MAX } from "../limits.ts";
 import type { FunctionName, NumberFunction, TextFunction, TimeFunction } from "../where-functions.ts";
 import type { CaseFolding, ValueType } from "../where-tree.ts";
 import { elementTypeOf, isArrayType } from "./array-value.ts";
@@ -71,6 +72,7 @@ import {
 import {
 	byteCount,
 	characterCount,
+	concatenated,
 	leftPart,
 	padded,
 	positionOf,
@@ -259,6 +261,9 @@ function like(ignoresCase: boolean, negated: boolean): Maker {
 		return (a, b) => {
 			const pattern = text(b);
 			if (pattern !== lastPattern) {
+				if (pattern.length > LIKE_PATTERN_CHARACTERS_MAX) {
+					throw UNEVALUABLE;
+				}
 				matches = likeMatcher(pattern, ignoresCase ? (folding ?? "ascii") : null);
 				lastPattern = pattern;
 			}
@@ -268,7 +273,7 @@ function like(ignoresCase: boolean, negated: boolean): Maker {
 }
 
 const TEXTS: Readonly<Record<TextFunction, Maker>> = {
-	text_concat: text2((a, b) => a + b),
+	text_concat: text2(concatenated),
 	text_lower:
 		({ folding }) =>
 		(a) =>

@@ -3,6 +3,7 @@
  * UNEVALUABLE where PostgreSQL raises an error. Source: PostgreSQL `varlena.c`, `oracle_compat.c`.
  */
 
+import { WHERE_TEXT_CHARACTERS_MAX } from "../limits.ts";
 import { UNEVALUABLE } from "./value.ts";
 
 const isNarrow = (text: string): boolean => !/[\ud800-\udbff]/.test(text);
@@ -41,7 +42,11 @@ export function leftPart(text: string, count: number): string {
 	return count >= 0 ? sliced(text, 0, count) : sliced(text, 0, Math.max(characterCount(text) + count, 0));
 }
 
+/** The lowest count has no negative in int4: PostgreSQL then leaves nothing out. */
 export function rightPart(text: string, count: number): string {
+	if (count === -(2 ** 31)) {
+		return text;
+	}
 	const length = characterCount(text);
 	return count >= 0
 		? sliced(text, Math.max(length - count, 0), length)
@@ -55,7 +60,24 @@ export function positionOf(text: string, part: string): number {
 }
 
 export function replaceAll(text: string, from: string, to: string): string {
-	return from === "" ? text : text.split(from).join(to);
+	if (from === "" || !text.includes(from)) {
+		return text;
+	}
+	const parts = text.split(from);
+	checkLength(text.length + (parts.length - 1) * (to.length - from.length));
+	return parts.join(to);
+}
+
+export function concatenated(left: string, right: string): string {
+	checkLength(left.length + right.length);
+	return left + right;
+}
+
+/** Calls can be nested so that a short text becomes one without end. @throws UNEVALUABLE */
+function checkLength(length: number): void {
+	if (length > WHERE_TEXT_CHARACTERS_MAX) {
+		throw UNEVALUABLE;
+	}
 }
 
 export function trimStart(text: string, set: string): string {
@@ -95,7 +117,9 @@ export function reversed(text: string): string {
 }
 
 export function repeated(text: string, count: number): string {
-	return text.repeat(Math.max(count, 0));
+	const times = Math.max(count, 0);
+	checkLength(text.length * times);
+	return text.repeat(times);
 }
 
 /** split_part(text, delimiter, n); a negative n counts from the end. */

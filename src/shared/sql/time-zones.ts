@@ -24,7 +24,7 @@ const STEP_MS = 14 * DAY_MS;
 class Zone {
 	readonly #format: Intl.DateTimeFormat;
 	/** From each of these moments (milliseconds since 1970) on, the offset beside it holds. */
-	readonly #since: number[] = [FIRST_MS];
+	readonly #since: number[] = [];
 	readonly #offset: number[] = [];
 
 	/** @throws RangeError for an unknown name */
@@ -39,6 +39,11 @@ class Zone {
 			minute: "numeric",
 			second: "numeric",
 		});
+	}
+
+	/** Looks through the years once, when the first row comes. */
+	#tabulate(): void {
+		this.#since.push(FIRST_MS);
 		this.#offset.push(this.#looked(FIRST_MS));
 		for (let at = FIRST_MS; at < LAST_MS; at += STEP_MS) {
 			let low = at;
@@ -58,6 +63,9 @@ class Zone {
 		}
 		if (at >= LAST_MS) {
 			return this.#looked(LAST_MS + ((at - LAST_MS) % CYCLE_MS));
+		}
+		if (this.#since.length === 0) {
+			this.#tabulate();
 		}
 		let low = 0;
 		let high = this.#since.length;
@@ -96,7 +104,7 @@ function changeBetween(start: number, end: number, offsetAt: (at: number) => num
 	return high;
 }
 
-const zones = new Map<string, Zone | null>();
+const zones = new Map<string, Zone>();
 
 /** Whether a zone of this name can be used. */
 export function isKnownZone(name: string): boolean {
@@ -106,17 +114,20 @@ export function isKnownZone(name: string): boolean {
 /** What PostgreSQL surely reads as a name: UTC, or a region and a place. */
 const NAME = /^(?:utc|gmt|[a-z]+(?:[/_+-][a-z0-9]+)*\/[a-z0-9_+-]+)$/i;
 
-function zoneNamed(name: string): Zone | null {
-	let zone = zones.get(name);
-	if (zone === undefined) {
-		try {
-			zone = NAME.test(name) ? new Zone(name) : null;
-		} catch {
-			zone = null;
-		}
-		zones.set(name, zone);
+/** Neither engine minds the case of a name; the map holds no more than there are zones. */
+function zoneNamed(written: string): Zone | null {
+	const name = written.toLowerCase();
+	const known = zones.get(name);
+	if (known !== undefined || !NAME.test(name)) {
+		return known ?? null;
 	}
-	return zone;
+	try {
+		const zone = new Zone(name);
+		zones.set(name, zone);
+		return zone;
+	} catch {
+		return null;
+	}
 }
 
 function opened(name: string): Zone {

@@ -78,6 +78,18 @@ describe("a condition on a row", () => {
 		["e = 'ok'", { e: "ok" }, "true"],
 		["j IS NULL", { j: "{" }, "false"],
 		["'t'", {}, "true"],
+		["i4 <> 0 AND 1 / i4 > 2", { i4: "0" }, "false"],
+		["1 / i4 > 2 AND i4 <> 0", { i4: "0" }, "false"],
+		["1 / i4 > 2 OR i4 = 0", { i4: "0" }, "true"],
+		["1 / i4 = i2", { i4: "0" }, "null"],
+		["1 / NULLIF(i4, 0) = 1", { i4: "0" }, "null"],
+		["n / 3 = 0.33333333333333333333", { n: "1" }, "true"],
+		["iv = '24 hours'", { iv: "P1D" }, "true"],
+		["iv > interval 'P1M'", { iv: "P30D" }, "false"],
+		["d + interval '1 month' = '2024-02-29'", { d: "2024-01-31" }, "true"],
+		["f8::text = '1e+20'", { f8: "1e+20" }, "true"],
+		["greatest(i4, i2) = 5", { i4: "5" }, "true"],
+		["CASE WHEN i4 = 0 THEN true ELSE 1 / i4 = 1 END", { i4: "0" }, "true"],
 		["1 = 1.0", {}, "true"],
 		["'a' < 'b' AND NULL", {}, "null"],
 	] as const)("%s on %j is %s", (text, row, expected) => {
@@ -94,6 +106,12 @@ describe("a condition on a row", () => {
 		["tz > '2024-01-01'", { tz: "2024-02-29 08:00:00+02" }],
 		["ts > '2024-01-01'", { ts: "2024-02-29" }],
 		["t > '08:00'", { t: "8:00" }],
+		["1 / i4 = 1", { i4: "0" }],
+		["i4 + 1 > 0", { i4: "2147483647" }],
+		["s::int4 = 1", { s: "x" }],
+		["s LIKE v", { s: "a", v: "a%\\" }],
+		["length(repeat(repeat(repeat(s, 4096), 4096), 4096)) > 1", { s: "ab" }],
+		["replace(replace(s, 'a', repeat('a', 4096)), 'a', repeat('a', 4096)) = ''", { s: "aaaa" }],
 	] as const)("%s gives up on %j instead of guessing", (text, row) => {
 		expect(() => compile(text)(rowOf(row as Readonly<Record<string, string>>))).toThrow(UNEVALUABLE);
 	});
