@@ -109,9 +109,9 @@ describe("a condition on a row", () => {
 		["1 / i4 = 1", { i4: "0" }],
 		["i4 + 1 > 0", { i4: "2147483647" }],
 		["s::int4 = 1", { s: "x" }],
-		["s LIKE v", { s: "a", v: "a%\\" }],
+		["s LIKE v", { s: "ab", v: "a%\\" }],
 		["length(repeat(repeat(repeat(s, 4096), 4096), 4096)) > 1", { s: "ab" }],
-		["replace(replace(s, 'a', repeat('a', 4096)), 'a', repeat('a', 4096)) = ''", { s: "aaaa" }],
+		["replace(replace(s, 'a', repeat('a', 4096)), 'a', repeat('a', 4096)) = ''", { s: "aaaaa" }],
 	] as const)("%s gives up on %j instead of guessing", (text, row) => {
 		expect(() => compile(text)(rowOf(row as Readonly<Record<string, string>>))).toThrow(UNEVALUABLE);
 	});
