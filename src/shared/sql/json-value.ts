@@ -6,6 +6,7 @@
  */
 
 import { JSON_DEPTH_MAX, NUMERIC_DIGITS_MAX, WRITTEN_OUT_CHARACTERS_MAX } from "../limits.ts";
+import { compareBytes } from "./text-functions.ts";
 
 /** A number in the text that numeric_out gives: `1.50`, `-3`, `0.001`; never an exponent, never `-0`. */
 export class JsonNumber {
@@ -49,6 +50,10 @@ const LITERALS: readonly (readonly [string, null | boolean])[] = [
 	["true", true],
 	["false", false],
 ];
+
+const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
+/** Most numbers are written as numeric_out writes them. */
+const PLAIN_NUMBER = /^(?:0|-?[1-9][0-9]{0,99})$/;
 
 const SIMPLE_ESCAPES: Readonly<Record<string, string>> = {
 	'"': '"',
@@ -168,9 +173,8 @@ export class JsonReader {
 				return value;
 			}
 		}
-		const pattern = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
-		pattern.lastIndex = this.at;
-		const written = pattern.exec(text)?.[0];
+		NUMBER.lastIndex = this.at;
+		const written = NUMBER.exec(text)?.[0];
 		const number = written === undefined ? null : this.#keepsNumbers ? jsonNumber(written) : new JsonNumber(written);
 		if (written === undefined || number === null) {
 			throw MALFORMED;
@@ -239,6 +243,9 @@ export class JsonReader {
 
 /** A JSON number as numeric_in reads it: digits after the point stay, an exponent moves the point. */
 function jsonNumber(written: string): JsonNumber | null {
+	if (PLAIN_NUMBER.test(written)) {
+		return new JsonNumber(written);
+	}
 	const match = /^(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?$/.exec(written);
 	if (match === null) {
 		return null;
@@ -264,12 +271,27 @@ function jsonNumber(written: string): JsonNumber | null {
 
 /** lengthCompareJsonbStringValue: by length in bytes, then by bytes. */
 function sortedByKey(members: ReadonlyMap<string, JsonValue>): ReadonlyMap<string, JsonValue> {
-	if (members.size < 2) {
+	if (isSorted(members)) {
 		return members;
 	}
 	const keyed = [...members].map(([key, value]) => ({ bytes: Buffer.from(key, "utf8"), key, value }));
 	keyed.sort((left, right) => left.bytes.length - right.bytes.length || left.bytes.compare(right.bytes));
 	return new Map(keyed.map(({ key, value }) => [key, value]));
+}
+
+/** As the text of a jsonb is. */
+function isSorted(members: ReadonlyMap<string, JsonValue>): boolean {
+	let last: string | null = null;
+	let lastLength = 0;
+	for (const key of members.keys()) {
+		const length = Buffer.byteLength(key);
+		if (last !== null && (length < lastLength || (length === lastLength && compareBytes(last, key) > 0))) {
+			return false;
+		}
+		last = key;
+		lastLength = length;
+	}
+	return true;
 }
 
 /** jsonb_out. */
