@@ -93,6 +93,62 @@ describe.each(testServers())("arrays, documents and patterns in a where clause o
 	});
 });
 
+describe.each(testServers())("columns of several collations on $name", (kind) => {
+	const server = useServer(kind);
+
+	it("can be combined in one clause: its SQL says which collation counts", async () => {
+		await using database = await server.createDatabase();
+		const client = await database.connect();
+		await client.query(`create table t (
+			id int, s text collate "C", c text collate "POSIX", ta text[] collate "C", va text[] collate "POSIX", j jsonb
+		)`);
+		await client.query("insert into t values (1, 'a', 'b', '{a,b}', '{b}'), (2, null, 'a', null, '{a,NULL}')");
+		const parser = await loadWhereParser();
+		const columns = documentColumns().map((column) =>
+			column.name === "va" || column.name === "c"
+				? { ...column, typeOid: column.isArray ? 1009 : 25, typeName: "text", baseTypeName: "text" }
+				: column,
+		);
+		for (const text of MIXED) {
+			const { sql } = parser.parse({ text, params: {}, columns, caseFolding: "unicode" });
+			await expect(client.query(`select id from t where (${sql})`), `${text} as ${sql}`).resolves.toBeDefined();
+		}
+	});
+});
+
+const MIXED: readonly string[] = [
+	"ta @> va",
+	"ta = va",
+	"ta < va",
+	"ta IS DISTINCT FROM va",
+	"s = ANY(va)",
+	"s < ALL(va)",
+	"s LIKE ANY(va)",
+	"s ILIKE ANY(va)",
+	"ARRAY[s, c] @> ta",
+	"s = ANY(ARRAY[s, c])",
+	"ta || va @> ta",
+	"(ta || va) = va",
+	"array_append(ta, c) = va",
+	"array_position(ta, c) = 1",
+	"array_remove(ta, c) && va",
+	"ta[1] = va[1]",
+	"ta[1] < c",
+	"(s, c) < (c, s)",
+	"(s, c) IN (('a', 'b'), (c, s))",
+	"coalesce(ta, va) = va",
+	"coalesce(ta, va) @> ARRAY['a']",
+	"CASE WHEN id = 1 THEN ta ELSE va END && ta",
+	"s || c ~ 'x'",
+	"(s || c) ~* 'x'",
+	"coalesce(s, c) SIMILAR TO 'a%'",
+	"ta[1] ~ '^a'",
+	"j->>s = c",
+	"(j->>'a') || c = s",
+	"j ?| va",
+	"j #>> va = s",
+];
+
 /** The clause, or null when it is refused as not supported. */
 function parsed(parse: () => WhereClause, text: string): WhereClause | null {
 	try {
