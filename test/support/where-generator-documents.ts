@@ -32,6 +32,14 @@ const MEMBERS: readonly (readonly [string, string])[] = [
 	["i", "na"],
 	["b", "ba"],
 	["d", "da"],
+	["s", "ca"],
+	["c", "ta"],
+	["c", "va"],
+	["i", "fa"],
+	["n", "fa"],
+	["big", "fa"],
+	["big", "ia"],
+	["n", "la"],
 ];
 const ELEMENTS: Readonly<Record<string, readonly string[]>> = {
 	ia: ["1", "2", "3", "5", "100"],
