@@ -116,6 +116,63 @@ describe.each(testServers())("columns of several collations on $name", (kind) =>
 	});
 });
 
+describe.each(testServers())("any types in any form on $name", (kind) => {
+	const server = useServer(kind);
+
+	it("are only accepted where PostgreSQL accepts them, and its SQL is valid", async () => {
+		await using database = await server.createDatabase();
+		const client = await database.connect();
+		await client.query(`create type mood as enum (${DOCUMENT_MOODS.map(quote).join(", ")})`);
+		await client.query(`create table t (${DOCUMENT_COLUMNS.map((c) => `${c.name} ${c.declaration}`).join(", ")})`);
+		const parser = await loadWhereParser();
+		const columns = documentColumns();
+		const names = DOCUMENT_COLUMNS.map(({ name }) => name).filter((name) => name !== "ea");
+		const others = ["'1'", "'{1}'", "1", "1.5", "NULL", "ARRAY[1,2]", "ARRAY['a']", "'{}'::jsonb", "'a'::text", "true"];
+		let accepted = 0;
+		await forEachSeed(1, async (random) => {
+			for (let count = 0; count < COMBINATIONS; count += 1) {
+				const text = combination(random, random.pick(names), random.pick([...names, ...others]));
+				const sql = acceptedSql(() => parser.parse({ text, params: {}, columns, caseFolding: "unicode" }));
+				if (sql !== null) {
+					accepted += 1;
+					await expect(client.query(`explain select from t where (${text})`), text).resolves.toBeDefined();
+					await expect(client.query(`explain select from t where (${sql})`), sql).resolves.toBeDefined();
+				}
+			}
+		});
+		expect(accepted).toBeGreaterThan(COMBINATIONS / 20);
+	});
+});
+
+const COMBINATIONS = 3_000;
+
+function combination(random: Random, first: string, second: string): string {
+	const [left, right] = random.chance(0.7) ? [first, second] : [second, first];
+	const operators = ["=", "<", "IS DISTINCT FROM", "@>", "<@", "&&", "?", "?|", "~", "LIKE"];
+	const functions = ["array_append", "array_prepend", "array_cat", "array_remove", "array_position", "array_length"];
+	return random.pick([
+		() => `${left} ${random.pick(operators)} ${right}`,
+		() => `(${left} ${random.pick(["->", "->>", "#>", "#>>", "||"])} ${right}) IS NULL`,
+		() => `${left} ${random.pick(["= ANY", "< ALL", "LIKE ANY"])} (${right})`,
+		() => `${random.pick(functions)}(${left}, ${right}) IS NULL`,
+		() => `${left} IN (${right}, ${left})`,
+		() => `(${first})[${second}] IS NULL`,
+		() => `(ARRAY[${left}, ${right}]) IS NULL`,
+		() => `(${left}, ${right}) = (${right}, ${left})`,
+	])();
+}
+
+function acceptedSql(parse: () => WhereClause): string | null {
+	try {
+		return parse().sql;
+	} catch (error) {
+		if (error instanceof SluiceError && error.code === "SLUICE_REQUEST_INVALID") {
+			return null;
+		}
+		throw error;
+	}
+}
+
 const MIXED: readonly string[] = [
 	"ta @> va",
 	"ta = va",

@@ -47,6 +47,9 @@ export function arrayFrom(
 	}
 	const types = items.map((item) => (item.form === "untyped" ? null : typedOperand(item).type));
 	const nested = types.find((type) => type !== null && isArrayType(type));
+	if (nested !== undefined && types.some((type) => type !== null && type !== nested)) {
+		throw new WhereRefusal(`ARRAY of ${nested} and of another type is not supported`, location);
+	}
 	const type = nested ?? target ?? commonType(types);
 	if (type === null) {
 		const known = [...new Set(items.filter((item) => item.form !== "untyped").map(typeLabel))];

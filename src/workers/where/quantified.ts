@@ -59,6 +59,9 @@ function overConstants(
 	location: number | null,
 	{ calls, compare, like }: Pairing,
 ): WhereNode {
+	if (left.form !== "untyped" && isArrayType(typedOperand(left).type)) {
+		throw new WhereRefusal("Could not select an operator overload", location);
+	}
 	const operator = compareOperator(name);
 	const isMembership = (operator === "=" && isAny) || (operator === "<>" && !isAny);
 	if (isMembership && items.length > 0) {

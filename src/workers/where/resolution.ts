@@ -81,10 +81,18 @@ export function resolve(candidates: readonly Signature[], given: readonly GivenT
 	const possible = fitting.filter((candidate) =>
 		candidate.arguments.every((type, index) => {
 			const from = types[index] ?? null;
-			return from === null || isImplicit(from, type);
+			return from === null ? !isPolymorphic(candidate, type) : isImplicit(from, type);
 		}),
 	);
 	return only(possible) ?? narrowed(possible, types);
+}
+
+/**
+ * The array beside an element in `||`: PostgreSQL has one polymorphic operator there, and reads an untyped constant as
+ * text rather than as that array.
+ */
+function isPolymorphic({ form, name }: Signature, type: ValueType): boolean {
+	return form === "binary" && name === "||" && type.endsWith("[]");
 }
 
 /** A binary operator with one untyped side is first looked for with both sides of one type. */
