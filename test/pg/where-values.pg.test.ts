@@ -16,7 +16,16 @@ import { UNEVALUABLE } from "../../src/workers/match/values.ts";
 import { loadWhereParser, type WhereParser } from "../../src/workers/where/where-parser.ts";
 import { testServers, useServer } from "../support/postgres.ts";
 import { Random } from "../support/random.ts";
-import { createWhereDatabase, fillWhereTable, PREPARE_ANSWERS, SESSION, tryAll } from "../support/where-database.ts";
+import {
+	createWhereDatabase,
+	FAILED,
+	fillWhereTable,
+	PREPARE_ANSWERS,
+	SESSION,
+	tryAll,
+	versionOf,
+	wrapsAround,
+} from "../support/where-database.ts";
 import {
 	COMPUTED_TYPES,
 	ExpressionGenerator,
@@ -31,9 +40,8 @@ const EXPRESSIONS = Number(process.env["SLUICE_WHERE_VALUES"] ?? "600");
 const BATCH = 40;
 const ROWS = 40;
 
-/** A value as the test compares it: its text, NULL, or that it cannot be had. */
+/** As PostgreSQL's answers have it. */
 const NULL = "<null>";
-const FAILED = "<error>";
 
 interface Rebuilt {
 	readonly sql: string;
@@ -76,14 +84,9 @@ function rebuild(parser: WhereParser, expression: string, caseFolding: CaseFoldi
 	return { sql: sql.replace(/(?: COLLATE pg_catalog\."C")? = "s"$/, ""), evaluate };
 }
 
-/** Before 17 the difference of timestamps at the ends of their range wraps around; later it is an error. */
-function wrapsAround(expression: string, computed: string, version: number): boolean {
-	return version < 17 && computed === FAILED && /- /.test(expression) && /timestamp|ts|tz/.test(expression);
-}
-
 describe.each(testServers())("a computed value on $name", (kind) => {
 	const server = useServer(kind);
-	const version = Number(/[0-9]+/.exec(kind.name)?.[0] ?? "15");
+	const version = versionOf(kind);
 
 	describe.each(["ascii", "unicode"] as const)("in a database that folds %s letters", (caseFolding) => {
 		let client: Client;
