@@ -73,7 +73,10 @@ describe.each(embeddedServers())("$name with TLS and passwords", (kind) => {
 		}
 		await expect(
 			connectLink(new Consumer(), options("by_scram", { sslrootcert: join(directory.path, "none") })),
-		).rejects.toMatchObject({ code: "SLUICE_LINK_REFUSED", context: { problem: expect.stringContaining("cannot be read") } });
+		).rejects.toMatchObject({
+			code: "SLUICE_LINK_REFUSED",
+			context: { problem: expect.stringContaining("cannot be read") },
+		});
 		await directory.remove();
 	});
 
