@@ -153,7 +153,9 @@ export class FollowedShapes implements Omit<RegistrarShapeControl, "querySubset"
 	async #byDefinition(request: ShapeRequest): Promise<Shape | null> {
 		const identity = shapeIdentity(await this.#rooms.requests.check(request));
 		this.#refresh();
-		return this.#registry.byIdentity(identity);
+		const shape = this.#registry.byIdentity(identity);
+		// While the database was asked, the takeover may have come; whoever writes then, which is us, ends shapes elsewhere.
+		return shape?.state === "removed" ? null : shape;
 	}
 
 	/** A catalogue that cannot be read now is told of by the follower's own looks. */

@@ -32,6 +32,8 @@ export class Follower implements Follow {
 	#timer: NodeJS.Timeout | null = null;
 	#polling: Promise<void> = Promise.resolve();
 	#stopped = false;
+	/** The last look was taken: what changes from then on, this process does itself. */
+	#finished = false;
 
 	constructor(options: FollowerOptions) {
 		this.#options = options;
@@ -44,6 +46,9 @@ export class Follower implements Follow {
 
 	/** Learns of shapes that came and went. @throws SluiceError `SLUICE_CATALOGUE_UNREADABLE` */
 	refresh(): void {
+		if (this.#finished) {
+			return;
+		}
 		const shapes = this.#options.shapes();
 		const { added, renewed, removed } = this.#options.reader.changes(() => shapes.known());
 		// First: a new shape may have the definition of one that went.
@@ -60,11 +65,14 @@ export class Follower implements Follow {
 
 	/** The handle that a request leads to by now, or null. */
 	handleOf(requestDigest: string): string | null {
-		return this.#options.reader.handleOf(requestDigest);
+		return this.#finished ? null : this.#options.reader.handleOf(requestDigest);
 	}
 
 	/** Shows readers what the shape's log holds, and reads along from there. @throws SluiceError `SLUICE_NOT_ACTIVE` */
 	open(shape: Shape): void {
+		if (this.#finished) {
+			throw new SluiceError("SLUICE_NOT_ACTIVE", { handle: shape.handle });
+		}
 		const { reader, followLog, logger } = this.#options;
 		try {
 			const log = followLog(shape.directory, reader.position()?.acknowledgedLsn ?? 0n);
@@ -94,8 +102,7 @@ export class Follower implements Follow {
 			this.refresh();
 		}
 		await this.#advanceAll();
-		this.#logs.clear();
-		this.#options.reader.close();
+		this.#over();
 	}
 
 	async stop(): Promise<void> {
@@ -110,6 +117,12 @@ export class Follower implements Follow {
 	/** Gives up what was followed: the registrar stops. */
 	async close(): Promise<void> {
 		await this.stop();
+		this.#over();
+	}
+
+	/** A request that came before may still be under way: it must not look into files that are ours by then. */
+	#over(): void {
+		this.#finished = true;
 		this.#logs.clear();
 		this.#options.reader.close();
 	}

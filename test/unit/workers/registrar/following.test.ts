@@ -12,6 +12,7 @@ import { Catalogue } from "../../../../src/workers/registrar/catalogue.ts";
 import type { StoredShape } from "../../../../src/workers/registrar/catalogue-rows.ts";
 import { DataDirectory } from "../../../../src/workers/registrar/data-directory.ts";
 import { Following } from "../../../../src/workers/registrar/following.ts";
+import { shapeIdentity } from "../../../../src/workers/registrar/shape-identity.ts";
 import type { ShapeRequests } from "../../../../src/workers/registrar/shape-request.ts";
 import { Slots } from "../../../../src/workers/registrar/slots.ts";
 import { temporaryDirectory } from "../../../support/temporary-directory.ts";
@@ -40,7 +41,7 @@ function stored(handle: string): StoredShape {
 	};
 }
 
-async function room() {
+async function room(check?: ShapeRequests["check"]) {
 	const temporary = await temporaryDirectory("following");
 	const dataDir = temporary.path;
 	await mkdir(shapesDirectory(dataDir), { recursive: true });
@@ -55,8 +56,7 @@ async function room() {
 		followLog: (path, acknowledgedLsn) => followLog(path, acknowledgedLsn, 1_000_000),
 		slots: new Slots(),
 		announcer: { changed: (slot) => announced.push(slot) },
-		// Nothing here asks by definition.
-		requests: {} as ShapeRequests,
+		requests: { check } as ShapeRequests,
 		table: shapeTable,
 		dataDir,
 		laneCount: 1,
@@ -152,6 +152,29 @@ describe("following another daemon", () => {
 		expect(() => other.following.start()).toThrowError(
 			expect.objectContaining({ code: "SLUICE_CATALOGUE_UNREADABLE" }),
 		);
+	});
+
+	it("lets a request that began before the takeover change nothing after it", async () => {
+		const asked = Promise.withResolvers<void>();
+		const { definition } = stored("2-2");
+		await using files = await room(() => asked.promise.then(() => definition));
+		const { dataDir, shapeTable, following } = files;
+		const catalogue = new Catalogue(files.cataloguePath, shapesDirectory(dataDir));
+		catalogue.open();
+		await catalogue.addShape(stored("1-1"));
+		const shape = await following.shapes.findHandle("1-1");
+		const request = { table: "t", where: null, params: {}, columns: null, replica: "default", log: "full" } as const;
+		const under = following.shapes.resolveShape(request);
+		await following.finish();
+		// From here on this process writes: it ends one shape and makes another of the same definition.
+		await catalogue.removeShape("1-1");
+		await catalogue.addShape({ ...stored("2-2"), identity: shapeIdentity(definition) });
+		asked.resolve();
+		await expect(under).rejects.toMatchObject({ code: "SLUICE_NOT_ACTIVE" });
+		expect(following.shapes.all().map(({ handle }) => handle)).toEqual(["1-1"]);
+		// Not withdrawn, which would give its place in the table to two others.
+		expect(shapeTable.state(shape?.slot ?? -1)).toBe(SLOT_ACTIVE);
+		catalogue.close();
 	});
 
 	it("stops waiting when the registrar stops", async () => {
