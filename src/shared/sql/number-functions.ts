@@ -138,7 +138,7 @@ function shortestDigits(value: number, single: boolean): string {
 	}
 	const first = single ? 0 : (shortest.split("e")[0] ?? "").replace(/[-.]/g, "").length - 1;
 	for (let digits = first; digits < 17; digits += 1) {
-		const text = value.toExponential(digits);
+		const text = exponential(value, digits);
 		const read = single ? Math.fround(Number(text)) : Number(text);
 		if (read === value && isCloserThanHalf(text, value, single)) {
 			return text.replace(/\.?0+e/, "e");
@@ -147,13 +147,37 @@ function shortestDigits(value: number, single: boolean): string {
 	return shortest;
 }
 
-/** Whether the text is nearer to the value than half the distance to either neighbour. */
-function isCloserThanHalf(text: string, value: number, single: boolean): boolean {
+/** toExponential, but of two texts that are as near the one with an even last digit. */
+function exponential(value: number, digits: number): string {
+	const rounded = value.toExponential(digits);
+	const [mantissa = "0", exponent = "0"] = rounded.split("e");
+	const last = mantissa.charCodeAt(mantissa.length - 1) - 0x30;
+	if (last % 2 === 0) {
+		return rounded;
+	}
+	// toExponential rounds a tie up, so that only an odd last digit can be one; the digit below is even, not negative.
+	const even = `${mantissa.slice(0, -1)}${last - 1}e${exponent}`;
+	const twice = compareFinite(doubledDecimal(value), sumOf(decimalOfText(rounded), decimalOfText(even)));
+	return twice === 0 ? even : rounded;
+}
+
+function doubledDecimal(value: number): Decimal {
+	const { unscaled, scale } = exactDecimal(value);
+	return new Decimal(unscaled * 2n, scale);
+}
+
+/** Of a text in the form of toExponential. */
+function decimalOfText(text: string): Decimal {
 	const [mantissa = "0", exponentText = "0"] = text.split("e");
 	const [whole = "0", fraction = ""] = mantissa.split(".");
 	const exponent = Number(exponentText) - fraction.length;
 	const digits = BigInt(whole + fraction);
-	const shown = exponent >= 0 ? new Decimal(digits * powerOfTen(exponent), 0) : new Decimal(digits, -exponent);
+	return exponent >= 0 ? new Decimal(digits * powerOfTen(exponent), 0) : new Decimal(digits, -exponent);
+}
+
+/** Whether the text is nearer to the value than half the distance to either neighbour. */
+function isCloserThanHalf(text: string, value: number, single: boolean): boolean {
+	const shown = decimalOfText(text);
 	const doubled = new Decimal(shown.unscaled * 2n, shown.scale);
 	const own = exactDecimal(value);
 	return [1n, -1n].every((step) => {

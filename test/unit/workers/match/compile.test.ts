@@ -87,6 +87,8 @@ describe("a condition on a row", () => {
 		["iv = '24 hours'", { iv: "P1D" }, "true"],
 		["iv > interval 'P1M'", { iv: "P30D" }, "false"],
 		["d + interval '1 month' = '2024-02-29'", { d: "2024-01-31" }, "true"],
+		["(f4 + 0::float4)::text = '3.3554432e+06'", { f4: "3.3554432e+06" }, "true"],
+		["(f4 * 2::float4)::text = '1.00663296e+08'", { f4: "5.0331648e+07" }, "true"],
 		["f8::text = '1e+20'", { f8: "1e+20" }, "true"],
 		["greatest(i4, i2) = 5", { i4: "5" }, "true"],
 		["CASE WHEN i4 = 0 THEN true ELSE 1 / i4 = 1 END", { i4: "0" }, "true"],
