@@ -79,7 +79,8 @@ export class Replication {
 	/** Remembered from connection to connection: one that attaches for a moment may end before the server is looked at. */
 	#idleSlotTimeoutMs: number | null = null;
 	#serverIsLeaving = false;
-	#forbidden = false;
+	/** Why nothing may be followed now, or null. */
+	#forbidden: string | null = null;
 	/** Of the connection before: the server may not have noticed its end. */
 	#formerWalsenderPid: number | null = null;
 	/** Ends the connection at hand with this error. */
@@ -140,12 +141,12 @@ export class Replication {
 
 	/** Closes the link in order and connects no more until `allow`: somebody else may follow the slot now. */
 	forbid(reason: string): void {
-		this.#forbidden = true;
+		this.#forbidden = reason;
 		this.#end(new SluiceError("SLUICE_LINK_DETACHED", { reason }));
 	}
 
 	allow(): void {
-		this.#forbidden = false;
+		this.#forbidden = null;
 		if (this.#state === "detached") {
 			this.#stopWaiting();
 		}
@@ -203,6 +204,10 @@ export class Replication {
 	async #run(): Promise<void> {
 		let attempt = 0;
 		while (!this.#stop.signal.aborted) {
+			if (this.#forbidden !== null) {
+				await this.#waitForRoom(new SluiceError("SLUICE_LINK_DETACHED", { reason: this.#forbidden }));
+				continue;
+			}
 			const startedMs = performance.now();
 			const { acknowledged } = this.#acknowledgement;
 			const error = await this.#connectAndStream();
@@ -259,6 +264,9 @@ export class Replication {
 			if (this.#stop.signal.aborted) {
 				await link.close();
 				return new SluiceError("SLUICE_LINK_CLOSED");
+			}
+			if (this.#forbidden !== null) {
+				return new SluiceError("SLUICE_LINK_DETACHED", { reason: this.#forbidden });
 			}
 			// A store under way belongs to the last connection; the registrar decides with it finished.
 			await this.#acknowledgement.hold();
@@ -391,12 +399,12 @@ export class Replication {
 		const untilMs = idleTimeoutMs === null ? Number.POSITIVE_INFINITY : performance.now() + idleTimeoutMs / 2;
 		this.#detaches += 1;
 		this.#setState("detached", String(error.context["reason"]));
-		this.#options.log.warn({ err: error }, "replication link is detached until there is room");
+		this.#options.log.warn({ err: error }, "replication link is detached");
 		await this.#wait(RETRY_DELAY_FIRST_MS);
 		while (!this.#stop.signal.aborted) {
 			const leftMs = untilMs - performance.now();
 			const isDue = this.#options.flow.gate.paused && leftMs > 0;
-			if (!isDue && !this.#forbidden) {
+			if (!isDue && this.#forbidden === null) {
 				return;
 			}
 			await this.#wait(isDue ? Math.min(RETRY_DELAY_MAX_MS, leftMs) : RETRY_DELAY_MAX_MS);

@@ -76,10 +76,10 @@ export const ERROR_TABLE = {
 		remedy: "see `problem`, and `statement` if it does not pass by itself; Sluice keeps trying",
 	},
 	SLUICE_LINK_DETACHED: {
-		message: "the replication connection was closed because reading was paused for too long",
+		message: "the replication connection was closed for a while, and the slot kept",
 		retry: "retry",
 		remedy:
-			"nothing: Sluice attaches again when there is room. See `reason`, and the lanes in /v1/status for what is slow",
+			"nothing: Sluice attaches again when there is room (see `reason`, and the lanes in /v1/status for what is slow), or, after `lock-lost`, when it has the stream's lock again",
 	},
 	SLUICE_LINK_SILENT: {
 		message: "the server has not answered a keepalive in time",
