@@ -31,6 +31,27 @@ export interface ColumnInfo {
 	readonly deterministicCollation: boolean;
 }
 
+/** What the values of a type are printed with, though no column of that type is touched. */
+export interface TypeFingerprint {
+	/** The labels of its enums (`oid:xmin` of pg_enum), separated by spaces: one that was renamed is another one. */
+	readonly labels: string;
+	/** Digest of its composite types' attributes; empty when it has none. */
+	readonly attributes: string;
+}
+
+/**
+ * Which data a table holds, as far as its catalogue rows tell: compared to notice what changes values and is no change
+ * of a row in the stream. Means nothing but by comparison with another one of the same table.
+ */
+export interface TableFingerprint {
+	/** Digest of the files (pg_class.relfilenode) of the table and its leaves: rewriting a table makes another. */
+	readonly files: string;
+	/** By column name: digest of its pg_attribute rows in the table and its leaves: altering a column makes another. */
+	readonly columns: Readonly<Record<string, string>>;
+	/** By the column's type oid; only types that have a part that can be altered by itself. */
+	readonly types: Readonly<Record<string, TypeFingerprint>>;
+}
+
 /** A table at the moment it was inspected. */
 export interface TableInfo {
 	readonly oid: number;
@@ -42,6 +63,8 @@ export interface TableInfo {
 	readonly columns: readonly ColumnInfo[];
 	/** For a partitioned table: oids of all its leaf partitions; else empty. */
 	readonly leafOids: readonly number[];
+	/** Absent in catalogues of before it was taken, and in what lanes hold. */
+	readonly fingerprint?: TableFingerprint;
 }
 
 /** A checked condition in both of its forms. */

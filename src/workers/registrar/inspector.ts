@@ -10,6 +10,7 @@ import type { QualifiedName } from "../../shared/identifiers.ts";
 import type { ColumnInfo, TableInfo } from "../../shared/shape-definition.ts";
 import type { CaseFolding } from "../../shared/where-tree.ts";
 import type { SqlSession } from "./database.ts";
+import { readFingerprint } from "./table-fingerprint.ts";
 
 /** A table is looked up again after this long: an altered table is seen by the next request but few. */
 const CACHE_MS = 2_000;
@@ -251,9 +252,14 @@ export async function inspect(session: SqlSession, name: QualifiedName): Promise
 		return null;
 	}
 	const oid = Number(first.oid);
-	const typeRows = await session.query<TypeRow>(TYPES_SQL, [[...new Set(rows.map((row) => row.atttypid))]]);
+	const columnTypes = [...new Set(rows.map((row) => row.atttypid))];
+	const typeRows = await session.query<TypeRow>(TYPES_SQL, [columnTypes]);
 	const types = new Map(typeRows.map((row) => [row.oid, row]));
 	const leaves = first.relkind === "p" ? await session.query<LeafRow>(LEAVES_SQL, [oid]) : [];
+	const fingerprint = await readFingerprint(session, oid, columnTypes, typeRows);
+	if (fingerprint === null) {
+		return null;
+	}
 	return {
 		persistence: first.relpersistence,
 		virtualColumns: rows.filter((row) => row.attgenerated === "v").map((row) => row.attname),
@@ -265,6 +271,7 @@ export async function inspect(session: SqlSession, name: QualifiedName): Promise
 			kind: first.relkind === "p" ? "p" : "r",
 			columns: rows.map((row) => columnInfo(row, types)),
 			leafOids: leaves.map((leaf) => Number(leaf.oid)),
+			fingerprint,
 		},
 	};
 }

@@ -64,6 +64,8 @@ export class Publication {
 	readonly #signal: AbortSignal;
 	/** By table oid: one at a time for each table. */
 	readonly #checks = new Map<number, Check>();
+	/** Tables whose writers are waited for once more, ready or not. */
+	readonly #awaited = new Set<number>();
 
 	constructor(rooms: PublicationRooms) {
 		this.#database = rooms.database;
@@ -119,6 +121,15 @@ export class Publication {
 		}
 	}
 
+	/**
+	 * Rows that open transactions have written come in words that are out of date (an enum's label was renamed, which waits
+	 * for nobody): a new shape's snapshot must have them all.
+	 */
+	awaitWriters(tableOid: number): void {
+		this.forget(tableOid);
+		this.#awaited.add(tableOid);
+	}
+
 	/** Everything may have changed: another slot, another publication, another cluster. */
 	forgetAll(): void {
 		for (const oid of this.#checks.keys()) {
@@ -148,9 +159,13 @@ export class Publication {
 				gapClosed = true;
 			}
 			if (plan.kind === "ready") {
+				const isAwaited = this.#awaited.delete(table.oid);
 				// The lock of our own ALTER has waited for the writers.
-				if (!altered && known !== life) {
-					await this.#waitForEarlierWriters(plan.relationOids, deadline);
+				if (!altered && (known !== life || isAwaited)) {
+					await this.#waitForEarlierWriters(plan.relationOids, deadline).catch((error: unknown) => {
+						this.#awaited.add(table.oid);
+						throw error;
+					});
 				}
 				this.#memberships.storeReadyMembership(table.oid, life);
 				return;

@@ -1,6 +1,6 @@
 /**
- * Compares, now and then, the shapes with the database: DDL that brought no change to the stream yet, tables
- * that left the publication, new partitions. Owns the timer and the comparison; must treat "cannot ask" as "no
+ * Compares, now and then, the shapes with the database: DDL that brought no change to the stream yet, or never
+ * will, tables that left the publication, new partitions. Owns the timer and the comparison; must treat "cannot ask" as "no
  * news". Called by the registrar. Source: replication.md 4.9, F10, F44 to F46.
  */
 
@@ -128,6 +128,7 @@ export class Reconciler {
 		const [relation] = facts.relations;
 		const inspected =
 			relation === undefined ? null : await inspect(session, { schema: relation.schema, name: relation.name });
+		const table = inspected === null ? null : this.#rooms.inspector.intern(inspected.table);
 		const followed =
 			publication?.allOperations === true &&
 			facts.membership.membership !== null &&
@@ -137,11 +138,11 @@ export class Reconciler {
 			facts.relations.every((each) => each.replicaIdentity === "f");
 		const ends: Promise<void>[] = [];
 		for (const shape of shapes) {
-			const drift = tableDrift(shape.definition, inspected?.table ?? null);
+			const drift = tableDrift(shape.definition, table);
 			if (drift !== null || !followed) {
 				ends.push(this.#end(shape, drift ?? "not-followed"));
-			} else if (inspected !== null) {
-				this.#rooms.shapes.renewTable(shape, inspected.table);
+			} else if (table !== null) {
+				this.#rooms.shapes.renewTable(shape, table);
 			}
 		}
 		await Promise.all(ends);
@@ -153,6 +154,9 @@ export class Reconciler {
 		logger.info({ handle: shape.handle, table: table.name, reason }, "a shape's table has changed, dropping the shape");
 		inspector.invalidate(table);
 		publication.forget(table.oid);
+		if (reason === "printed") {
+			publication.awaitWriters(table.oid);
+		}
 		await shapes.remove(shape, "table-changed");
 	}
 }

@@ -7,7 +7,7 @@
 import { mkdir } from "node:fs/promises";
 import { must } from "../../shared/assert.ts";
 import { SluiceError } from "../../shared/errors.ts";
-import type { ShapeAssignment, SnapshotInfo } from "../../shared/shape-definition.ts";
+import type { ShapeAssignment, SnapshotInfo, TableInfo } from "../../shared/shape-definition.ts";
 import { type ShapeTable, SLOT_ACTIVE, SLOT_SNAPSHOTTING } from "../../shared/shape-table.ts";
 import { backoffMs, waitMs } from "./backoff.ts";
 import type { Catalogue } from "./catalogue.ts";
@@ -97,6 +97,9 @@ export class ShapeCreation {
 	 */
 	async #confirmTable({ definition }: Shape): Promise<void> {
 		const drift = tableDrift(definition, await this.#rooms.inspector.fresh(definition.table));
+		if (drift === "printed") {
+			this.#rooms.publication.awaitWriters(definition.table.oid);
+		}
 		if (drift !== null) {
 			throw new SluiceError("SLUICE_TABLE_CHANGED", { drift });
 		}
@@ -176,9 +179,23 @@ export function assignmentOf(shape: Shape): ShapeAssignment {
 		generation: shape.generation,
 		handle: shape.handle,
 		directory: shape.directory,
-		definition: shape.definition,
+		definition: { ...shape.definition, table: forLanes(shape.definition.table) },
 		snapshot: shape.snapshot,
 	};
+}
+
+/** One object for each table, so that a message with many shapes carries it once. */
+const tablesForLanes = new WeakMap<TableInfo, TableInfo>();
+
+/** Lanes hold a copy for each shape, and compare no fingerprints. */
+function forLanes(table: TableInfo): TableInfo {
+	const known = tablesForLanes.get(table);
+	if (known !== undefined) {
+		return known;
+	}
+	const { fingerprint: _, ...rest } = table;
+	tablesForLanes.set(table, rest);
+	return rest;
 }
 
 /** The promise, or the reason of the abort: a removed shape must not wait for somebody's writers. */

@@ -4,6 +4,7 @@
  * row. Exposed to the HTTP threads (RegistrarShapeControl); called by the registrar and the reconciler.
  */
 
+import { isDeepStrictEqual } from "node:util";
 import { SluiceError } from "../../shared/errors.ts";
 import { shapeDirectory } from "../../shared/log-layout.ts";
 import type { LaneEvent, RegistrarShapeControl, ResolvedShape, ShapeRequest } from "../../shared/messages.ts";
@@ -254,7 +255,10 @@ export class Shapes implements Omit<RegistrarShapeControl, "querySubset" | "canc
 
 	#isDescribedOtherwise(definition: ShapeDefinition): boolean {
 		const shape = this.#registry.byIdentity(shapeIdentity(definition));
-		return shape !== null && shape.schemaHeader !== schemaHeader(definition);
+		return (
+			shape !== null &&
+			(shape.schemaHeader !== schemaHeader(definition) || tableDrift(shape.definition, definition.table) !== null)
+		);
 	}
 
 	/** The shape of the definition, unless its table has changed since in a way that nobody else has noticed yet. */
@@ -269,23 +273,35 @@ export class Shapes implements Omit<RegistrarShapeControl, "querySubset" | "canc
 			return shape;
 		}
 		this.#rooms.logger.info({ handle: shape.handle, drift }, "a shape's table has changed, dropping the shape");
+		if (drift === "printed") {
+			this.#rooms.publication.awaitWriters(shape.definition.table.oid);
+		}
 		this.#removal.removeSoon(shape, "table-changed");
 		return null;
 	}
 
 	/**
 	 * The shape's table, as it is now, no longer has the description that the shape was made with, and the difference does
-	 * not end the shape: new readers get the header that is true now, also after a restart.
+	 * not end the shape: new readers get the header that is true now, and later comparisons begin here, also after a
+	 * restart.
 	 */
 	renewTable(shape: Shape, table: TableInfo): void {
-		const definition = { ...shape.definition, table: this.#rooms.inspector.intern(table) };
-		const header = schemaHeader(definition);
-		if (shape.state !== "active" || header === shape.schemaHeader) {
+		if (shape.state !== "active" || shape.definition.table === table) {
 			return;
 		}
+		const header = schemaHeader({ ...shape.definition, table });
+		const isSameHeader = header === shape.schemaHeader;
+		const { fingerprint } = table;
+		if (isSameHeader && isDeepStrictEqual(shape.definition.table.fingerprint, fingerprint)) {
+			return;
+		}
+		const described = isSameHeader && fingerprint !== undefined ? { ...shape.definition.table, fingerprint } : table;
+		const definition = { ...shape.definition, table: this.#rooms.inspector.intern(described) };
 		shape.definition = definition;
-		shape.schemaHeader = header;
-		this.#rooms.table.outdateSchema(shape.slot);
+		if (!isSameHeader) {
+			shape.schemaHeader = header;
+			this.#rooms.table.outdateSchema(shape.slot);
+		}
 		this.#rooms.catalogue.describeShape(shape.handle, definition, header).catch((err: unknown) => {
 			this.#rooms.logger.warn({ err, handle: shape.handle }, "the new description of a shape's table was not stored");
 		});

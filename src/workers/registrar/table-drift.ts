@@ -4,10 +4,19 @@
  * Source: shape-http-api.md 15.
  */
 
-import type { ColumnInfo, ShapeDefinition, TableInfo } from "../../shared/shape-definition.ts";
+import type {
+	ColumnInfo,
+	ShapeDefinition,
+	TableFingerprint,
+	TableInfo,
+	TypeFingerprint,
+} from "../../shared/shape-definition.ts";
 import { columnsOfWhere } from "../../shared/where-tree.ts";
 
-export type Drift = "dropped" | "replaced" | "renamed" | "partitions" | "key" | "columns";
+/** "rewritten": a column's values may be others. "printed": values are the same, and their text is another. */
+export type Drift = "dropped" | "replaced" | "renamed" | "partitions" | "key" | "columns" | "rewritten" | "printed";
+
+const NO_PARTS: TypeFingerprint = { labels: "", attributes: "" };
 
 /**
  * Null when the shape may live on. A column that the shape does not read may come, go and change. NOT NULL may
@@ -39,9 +48,38 @@ export function tableDrift(definition: ShapeDefinition, current: TableInfo | nul
 		...definition.keyColumns,
 		...(definition.where === null ? [] : columnsOfWhere(definition.where.tree)),
 	]);
-	return table.columns.some((column) => read.has(column.name) && columnDiffers(column, now.get(column.name)))
-		? "columns"
+	const columns = table.columns.filter((column) => read.has(column.name));
+	if (columns.some((column) => columnDiffers(column, now.get(column.name)))) {
+		return "columns";
+	}
+	return table.fingerprint === undefined || current.fingerprint === undefined
+		? null
+		: fingerprintDrift(columns, table.fingerprint, current.fingerprint);
+}
+
+/**
+ * VACUUM FULL and CLUSTER make other files and leave the columns alone; SET DEFAULT and the like alter a column and
+ * leave the files alone; ALTER COLUMN ... TYPE ... USING does both.
+ */
+function fingerprintDrift(
+	columns: readonly ColumnInfo[],
+	before: TableFingerprint,
+	now: TableFingerprint,
+): "rewritten" | "printed" | null {
+	if (before.files !== now.files && columns.some(({ name }) => before.columns[name] !== now.columns[name])) {
+		return "rewritten";
+	}
+	return columns.some(({ typeOid }) => isPrintedOtherwise(before.types[typeOid], now.types[typeOid]))
+		? "printed"
 		: null;
+}
+
+/** A label more changes no value that there was. */
+function isPrintedOtherwise(before: TypeFingerprint = NO_PARTS, now: TypeFingerprint = NO_PARTS): boolean {
+	const labels = new Set(now.labels.split(" "));
+	return (
+		before.attributes !== now.attributes || before.labels.split(" ").some((label) => label !== "" && !labels.has(label))
+	);
 }
 
 function columnDiffers(before: ColumnInfo, now: ColumnInfo | undefined): boolean {

@@ -44,6 +44,11 @@ export async function takeUpShapes(
 	if (followed === null) {
 		shapes.restore(kept);
 	} else {
+		const definitions = new Map(kept.map(({ handle, definition }) => [handle, definition]));
+		for (const shape of followed.all()) {
+			// What the writer compared last: a reader was not told of what changes nothing for readers.
+			shape.definition = definitions.get(shape.handle) ?? shape.definition;
+		}
 		shapes.adopt(followed.all());
 	}
 	const owned = new Set(kept.map((shape) => shape.handle));
