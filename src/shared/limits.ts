@@ -42,9 +42,12 @@ export const CHECKPOINT_INTERVAL_MS = 1_000;
 /** A long checkpoint is followed by a rest of a multiple of its duration (workers/lane/checkpoint-pacing.ts), up to this. */
 export const CHECKPOINT_REST_MAX_MS = 5_000;
 
-/** Budget for one batch that a lane reports as not processable now; starts anew at each wait for readiness. */
+/** Budget for one batch that a lane reports as not processable now; starts anew at each wait for readiness or for room. */
 export const BATCH_RETRY_BUDGET_MS = 10 * 60_000;
+/** Between two tries: at first, and after so long, when what is in the way is likely to stay a while. */
 export const BATCH_RETRY_DELAY_MS = 50;
+export const BATCH_RETRY_SELDOM_AFTER_MS = 10_000;
+export const BATCH_RETRY_SELDOM_DELAY_MS = 1_000;
 
 /** Slots of the shared shape table (128 bytes each). */
 export const SHAPES_MAX = 65_536;

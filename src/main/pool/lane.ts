@@ -8,7 +8,12 @@ import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { unreachable } from "../../shared/assert.ts";
 import { type ControlClient, controlClient } from "../../shared/control-call.ts";
 import { fromWire, SluiceError } from "../../shared/errors.ts";
-import { BATCH_RETRY_BUDGET_MS, BATCH_RETRY_DELAY_MS } from "../../shared/limits.ts";
+import {
+	BATCH_RETRY_BUDGET_MS,
+	BATCH_RETRY_DELAY_MS,
+	BATCH_RETRY_SELDOM_AFTER_MS,
+	BATCH_RETRY_SELDOM_DELAY_MS,
+} from "../../shared/limits.ts";
 import type { Logger } from "../../shared/logging.ts";
 import type {
 	LaneInbound,
@@ -58,6 +63,8 @@ const RESTART_DELAY_FIRST_MS = 50;
 const RESTART_DELAY_MAX_MS = 2_000;
 /** A shape whose row ends the thread this often in a row is dropped. */
 const CRASHES_UNTIL_QUARANTINE = 2;
+/** Causes that pass, however late. */
+const WAITED_FOR: ReadonlySet<string> = new Set(["SLUICE_LANE_NOT_READY", "SLUICE_DISK_FULL"]);
 /** Crashes at one batch that no shape explains: somebody has to look. */
 const CRASHES_MAX = 12;
 
@@ -80,6 +87,8 @@ export class Lane {
 	#retryingSequence = 0;
 	#retryCode: string | null = null;
 	#retryDeadlineMs = 0;
+	/** The batch at hand failed first. */
+	#retryingSinceMs = 0;
 	#writtenSequence = 0;
 
 	constructor(options: LaneOptions) {
@@ -244,7 +253,8 @@ export class Lane {
 
 	/**
 	 * The lane could not process a batch. If it may be retried: wait for readiness, then a little, then send it
-	 * and its successors again. "Not ready" starts a fresh budget at each wait; other causes share one a batch.
+	 * and its successors again. "Not ready" starts a fresh budget at each wait, and so does a full disk, which an operator
+	 * may find late: readers are served meanwhile, and a restart would meet the same disk. Other causes share one a batch.
 	 */
 	#failed(sequence: number, error: Error): void {
 		if (this.#stopping) {
@@ -255,16 +265,18 @@ export class Lane {
 			this.#options.events.fatal(new SluiceError("SLUICE_LANE_GAVE_UP", { lane: this.id, sequence, cause: error }));
 			return;
 		}
-		const fresh = error.code === "SLUICE_LANE_NOT_READY" || this.#retryingSequence !== sequence;
+		const nowMs = performance.now();
+		const fresh = WAITED_FOR.has(error.code) || this.#retryingSequence !== sequence;
 		if (fresh) {
-			this.#retryDeadlineMs = performance.now() + BATCH_RETRY_BUDGET_MS;
+			this.#retryDeadlineMs = nowMs + BATCH_RETRY_BUDGET_MS;
 		}
 		if (this.#retryingSequence !== sequence) {
+			this.#retryingSinceMs = nowMs;
 			this.#options.log.warn({ err: error, lane: this.id, sequence }, "lane could not process a batch, retrying");
 		}
 		this.#retryingSequence = sequence;
 		this.#retryCode = error.code;
-		const leftMs = this.#retryDeadlineMs - performance.now();
+		const leftMs = this.#retryDeadlineMs - nowMs;
 		if (leftMs <= 0) {
 			this.#options.events.fatal(
 				new SluiceError("SLUICE_LANE_GAVE_UP", {
@@ -277,13 +289,15 @@ export class Lane {
 			return;
 		}
 		this.#setState("retrying");
+		const isSeldom = nowMs - this.#retryingSinceMs >= BATCH_RETRY_SELDOM_AFTER_MS;
+		const delayMs = isSeldom ? BATCH_RETRY_SELDOM_DELAY_MS : BATCH_RETRY_DELAY_MS;
 		this.#options.untilActive(leftMs).then(() => {
 			setTimeout(() => {
 				if (this.#state === "retrying" && this.#retryingSequence === sequence) {
 					this.#setState("running");
 					this.#sendFrom(sequence);
 				}
-			}, BATCH_RETRY_DELAY_MS);
+			}, delayMs);
 		});
 	}
 
