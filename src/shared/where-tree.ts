@@ -182,8 +182,11 @@ export type Operand =
 	| ArrayOperand
 	| SubscriptOperand;
 
-/** "ascii": only A to Z fold. "unicode": each character folds on its own. */
-export type CaseFolding = "ascii" | "unicode";
+/**
+ * "ascii": only A to Z fold. "unicode": each character folds on its own. "full": the text as a whole, by the language's
+ * rules where they are a language's own (an ICU locale).
+ */
+export type CaseFolding = "ascii" | "unicode" | "full" | "full:tr" | "full:lt";
 
 export type WhereNode =
 	| { readonly kind: "constant"; readonly value: boolean | null }

@@ -16,7 +16,7 @@ import { MOODS, tupleOf, WHERE_COLUMN_SPECS } from "./where-table.ts";
 export const SESSION =
 	"set datestyle = 'ISO, DMY'; set timezone = 'UTC'; set extra_float_digits = 1; set intervalstyle = 'iso_8601'";
 
-/** Databases whose letters fold in one of the two ways, best first; a server may lack the later ones. */
+/** Databases whose letters fold in one of the ways, best first; a server may lack some. */
 const LOCALES: Readonly<Record<CaseFolding, readonly string[]>> = {
 	ascii: ["locale_provider libc lc_collate 'C' lc_ctype 'C'"],
 	unicode: [
@@ -25,6 +25,12 @@ const LOCALES: Readonly<Record<CaseFolding, readonly string[]>> = {
 		"lc_collate 'C' lc_ctype 'C.UTF-8'",
 		"lc_collate 'C' lc_ctype 'en_US.UTF-8'",
 	],
+	full: [
+		"locale_provider icu icu_locale 'und' lc_collate 'C' lc_ctype 'C'",
+		"locale_provider icu icu_locale 'en-US' lc_collate 'C' lc_ctype 'C'",
+	],
+	"full:tr": ["locale_provider icu icu_locale 'tr-TR' lc_collate 'C' lc_ctype 'C'"],
+	"full:lt": ["locale_provider icu icu_locale 'lt' lc_collate 'C' lc_ctype 'C'"],
 };
 
 /** Gone when its server is. */

@@ -175,10 +175,19 @@ function matchesAt(text: readonly string[], segment: Segment, position: number):
 	return true;
 }
 
-/** Lower case, each character on its own. */
+/** The language whose rules a folding follows, "" where they are nobody's own. */
+function languageOf(folding: Exclude<CaseFolding, "ascii" | "unicode">): string {
+	return folding.slice("full:".length);
+}
+
+/** Lower case. */
 export function foldCase(text: string, folding: CaseFolding): string {
 	if (folding === "ascii") {
 		return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+	}
+	if (folding !== "unicode") {
+		const language = languageOf(folding);
+		return language === "" ? text.toLowerCase() : text.toLocaleLowerCase(language);
 	}
 	// Only these two depend on their neighbours, or become two characters, in the language's own mapping.
 	return /[\u0130\u03a3]/.test(text)
@@ -186,10 +195,14 @@ export function foldCase(text: string, folding: CaseFolding): string {
 		: text.toLowerCase();
 }
 
-/** Upper case, each character on its own: a letter whose upper case is several keeps to its simple mapping. */
+/** Upper case. Where each character folds on its own, one whose upper case is several keeps to its simple mapping. */
 export function raiseCase(text: string, folding: CaseFolding): string {
 	if (folding === "ascii") {
 		return text.replace(/[a-z]+/g, (letters) => letters.toUpperCase());
+	}
+	if (folding !== "unicode") {
+		const language = languageOf(folding);
+		return language === "" ? text.toUpperCase() : text.toLocaleUpperCase(language);
 	}
 	const whole = text.toUpperCase();
 	if (whole.length === text.length && !SPECIAL_UPPER.test(text)) {

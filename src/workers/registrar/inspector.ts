@@ -103,7 +103,7 @@ const LEAVES_SQL = `
 
 const FACTS_SQL = `
 	SELECT current_setting('server_version_num')::int AS version, d.datlocprovider::text AS provider, d.datctype::text AS ctype,
-		coalesce(to_jsonb(d) ->> 'datlocale', '') AS locale
+		coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', '') AS locale
 	FROM pg_catalog.pg_database d WHERE d.datname = current_database()`;
 
 export class Inspector {
@@ -322,10 +322,17 @@ async function readFacts(session: SqlSession): Promise<DatabaseFacts> {
 }
 
 /**
- * Providers: c = libc (datctype counts), i = ICU, b = builtin (datlocale counts, 17+).
- * Source: PostgreSQL `pg_locale.c`, lc_ctype_is_c.
+ * Providers: c = libc (datctype counts), i = ICU (datlocale, before 17 daticulocale), b = builtin (datlocale, 17+).
+ * Source: PostgreSQL `pg_locale.c`, lc_ctype_is_c; `pg_locale_builtin.c`; ICU's u_strToLower.
  */
 export function caseFoldingOf(row: Pick<FactsRow, "provider" | "ctype" | "locale">): CaseFolding {
-	const name = row.provider === "b" ? row.locale : row.provider === "c" ? row.ctype : "";
+	if (row.provider === "i") {
+		const [language = ""] = row.locale.toLowerCase().split(/[-_@]/);
+		return language === "tr" || language === "az" ? "full:tr" : language === "lt" ? "full:lt" : "full";
+	}
+	const name = row.provider === "b" ? row.locale : row.ctype;
+	if (name === "PG_UNICODE_FAST") {
+		return "full";
+	}
 	return name === "C" || name === "POSIX" ? "ascii" : "unicode";
 }

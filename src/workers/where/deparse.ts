@@ -86,7 +86,7 @@ export function deparse(tree: WhereNode): string {
 
 /** The collation under which PostgreSQL folds letters so. */
 function collationOf(folding: CaseFolding): string {
-	return folding === "unicode" ? COLLATE_DATABASE : COLLATE_BYTES;
+	return folding === "ascii" ? COLLATE_BYTES : COLLATE_DATABASE;
 }
 
 function paren(node: WhereNode): string {

@@ -45,7 +45,7 @@ export function regexNode(
 	const ignoresCase = operator.endsWith("*");
 	const regex = isSimilar ? rewritten(text, at) : text;
 	// Columns of type name have the collation "C" whatever the database's.
-	const isUnicode = input.caseFolding === "unicode" && left.type !== "name";
+	const isUnicode = input.caseFolding !== "ascii" && left.type !== "name";
 	const parsed = parseRegex(regex, { ignoresCase, isUnicode });
 	if ("refusal" in parsed) {
 		throw new WhereRefusal(`the pattern has ${parsed.refusal}, which is not supported`, at);
