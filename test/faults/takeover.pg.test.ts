@@ -162,6 +162,38 @@ describe.each([oneTestServer()])("two daemons on one data directory, $name", (ki
 		},
 	);
 
+	it("while the first is frozen the second does not write beside it; thawed, the first goes on; killed, the second does", async ({
+		annotate,
+	}) => {
+		const { database, first, second } = await pair();
+		const reader = new ShapeReader(second.shapeUrl, { table: "items" });
+		await reader.until("the first data", (rows) => rows.size === 100);
+		const { handle } = await wholeLog(second, "table=items");
+		first.signal("SIGSTOP");
+		await database.sql("insert into items values (2001, 0)");
+		// Some dozen times as long as a takeover takes, and as the second looks for one.
+		await new Promise((resolve) => setTimeout(resolve, 3_000));
+		expect((await second.status()).level).toBe("read-only");
+		expect(reader.rows().size).toBe(100);
+		first.signal("SIGCONT");
+		await reader.until("what the first has missed", (rows) => rows.size === 101);
+		expect((await second.status()).level).toBe("read-only");
+
+		first.signal("SIGSTOP");
+		await database.sql("insert into items values (2002, 0)");
+		const killedMs = performance.now();
+		await first.kill();
+		await reader.until("what the second has taken over", (rows) => rows.size === 102);
+		await annotate(`news ${Math.round(performance.now() - killedMs)} ms after the frozen one was killed`);
+		await second.untilActive();
+		const log = await wholeLog(second, "table=items");
+		expect(log.handle).toBe(handle);
+		expect(replay(log.items)).toEqual(await selected(database));
+		expect(reader.errors).toEqual([]);
+		reader.stop();
+		await database.drop();
+	});
+
 	it("a rolling deploy over three daemons loses no change, and every client ends up with what SELECT gives", async () => {
 		const { database, first, second } = await pair();
 		const begin = (): Promise<TestDaemon> =>

@@ -18,18 +18,18 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const BACKOFF = { firstMs: 250, maxMs: 10_000 };
 /** A connection whose other end is gone says nothing by itself: it is asked this often, and given this long. */
 const PROBE_INTERVAL_MS = 10_000;
-const PROBE_TIMEOUT_MS = 10_000;
-
+const ANSWER_TIMEOUT_MS = 10_000;
 /**
- * Of the session. The server notices within 5 s when our process dies while we wait for the lock, and within 25 s
- * when our host does, whatever the session is doing.
+ * The lock is asked for again and again instead of waited for in one statement: a wait of hours on a connection that has
+ * gone deaf would be given the lock and never hear of it.
  */
+const ASK_INTERVAL_MS = 500;
+
+/** Of the session, which waits in no statement: the server notices at once when our process dies, within 25 s when our host does. */
 const SETTINGS = [
 	"SET statement_timeout = 0",
-	"SET lock_timeout = 0",
 	"SET idle_session_timeout = 0",
 	"SET client_min_messages = warning",
-	"SET client_connection_check_interval = '5s'",
 	"SET tcp_keepalives_idle = 10",
 	"SET tcp_keepalives_interval = 5",
 	"SET tcp_keepalives_count = 3",
@@ -44,6 +44,8 @@ export interface StreamLockOptions {
 	readonly onReachable: (reachable: boolean, problem: SluiceError | null) => void;
 	/** Called when the lock was taken, and when it was lost with its connection. */
 	readonly onHeld: (held: boolean) => void;
+	/** For tests. */
+	readonly answerTimeoutMs?: number;
 }
 
 interface LockSession {
@@ -139,8 +141,8 @@ export class StreamLock {
 			});
 			this.#report(true, null);
 			for (const setting of SETTINGS) {
-				// Not every platform has client_connection_check_interval, not every version idle_session_timeout.
-				await client.query(setting).catch((err: unknown) => {
+				// Not every platform has tcp_user_timeout, not every version idle_session_timeout.
+				await this.#ask(client, setting).catch((err: unknown) => {
 					if (!(err instanceof pg.DatabaseError)) {
 						throw err;
 					}
@@ -149,7 +151,7 @@ export class StreamLock {
 			}
 			await this.#confirmDirect(client);
 			await this.#endFormerSession(client);
-			await client.query("SELECT pg_catalog.pg_advisory_lock(pg_catalog.hashtext($1))", [slotName]);
+			await this.#take(client);
 			this.#setHeld(true);
 			onHeld();
 			logger.info({ slotName }, "holding the stream's lock");
@@ -165,14 +167,40 @@ export class StreamLock {
 		}
 	}
 
+	async #take(client: pg.Client): Promise<void> {
+		const { signal } = this.#stop;
+		for (;;) {
+			const [row] = await this.#ask<{ held: boolean }>(
+				client,
+				"SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtext($1)) AS held",
+				[this.#options.slotName],
+			);
+			if (row?.held === true) {
+				return;
+			}
+			await waitMs(ASK_INTERVAL_MS, signal);
+			signal.throwIfAborted();
+		}
+	}
+
+	/** Breaks the connection when there is no answer in time. */
+	async #ask<T extends object>(client: pg.Client, text: string, values: readonly unknown[] = []): Promise<T[]> {
+		const deadline = setTimeout(() => breakConnection(client), this.#options.answerTimeoutMs ?? ANSWER_TIMEOUT_MS);
+		try {
+			return (await client.query<T>(text, [...values])).rows;
+		} finally {
+			clearTimeout(deadline);
+		}
+	}
+
 	/**
 	 * A session that answers under another pid than the one that greeted us is lent by something in between. A pooler that
 	 * refuses replication would also keep the lock, in a session that is nobody's, long after we are gone.
 	 */
 	async #confirmDirect(client: pg.Client): Promise<void> {
-		const { rows } = await client.query<{ pid: number }>("SELECT pg_catalog.pg_backend_pid() AS pid");
+		const [row] = await this.#ask<{ pid: number }>(client, "SELECT pg_catalog.pg_backend_pid() AS pid");
 		const greeted = "processID" in client ? client.processID : null;
-		if (rows[0]?.pid !== greeted) {
+		if (row?.pid !== greeted) {
 			await this.#options.target.confirmReplication();
 		}
 	}
@@ -183,29 +211,24 @@ export class StreamLock {
 	 */
 	async #endFormerSession(client: pg.Client): Promise<void> {
 		const former = this.#session;
-		const { rows } = await client.query<LockSession>(
+		const [own] = await this.#ask<LockSession>(
+			client,
 			`SELECT pid, backend_start::text AS since FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()`,
 		);
 		if (former !== null) {
-			await client.query(
+			await this.#ask(
+				client,
 				`SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
 				WHERE pid = $1 AND backend_start::text = $2 AND application_name = $3`,
 				[former.pid, former.since, LOCK_APPLICATION_NAME],
 			);
 		}
-		this.#session = rows[0] ?? null;
+		this.#session = own ?? null;
 	}
 
 	async #watch(client: pg.Client, lost: Promise<void>): Promise<void> {
 		const timer = setInterval(() => {
-			const deadline = setTimeout(() => breakConnection(client), PROBE_TIMEOUT_MS);
-			client.query("SELECT 1").then(
-				() => clearTimeout(deadline),
-				() => {
-					clearTimeout(deadline);
-					breakConnection(client);
-				},
-			);
+			this.#ask(client, "SELECT 1").catch(() => breakConnection(client));
 		}, PROBE_INTERVAL_MS);
 		try {
 			await lost;
