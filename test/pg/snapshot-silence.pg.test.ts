@@ -63,3 +63,20 @@ it.each([
 	await waitFor("the copy to be given up", copy.givenUp);
 	copy.client.connection.stream.destroy();
 });
+
+it("keeps no connection of a question that failed", async () => {
+	// No pid: the server refuses every question.
+	const watch = new SilenceWatch(database.url, Number.NaN, () => undefined, 50);
+	const asked = "select pid from pg_stat_activity where application_name = 'sluice-snapshot' and query like '%NaN'";
+	const seen = new Set<number>();
+	await waitFor("several questions", async () => {
+		const rows = await database.sql<{ pid: number }>(asked);
+		expect(rows.length).toBeLessThanOrEqual(1);
+		for (const { pid } of rows) {
+			seen.add(pid);
+		}
+		return seen.size >= 3;
+	});
+	watch.end();
+	await waitFor("no connection to be left", async () => (await database.sql(asked)).length === 0);
+});

@@ -5,6 +5,7 @@
  */
 
 import type pg from "pg";
+import { breakConnection } from "../../shared/break-connection.ts";
 import { releaseConnection, takeConnection, withinTime } from "./connections.ts";
 
 /** A COPY that is silent this long is asked about, again and again. */
@@ -64,10 +65,7 @@ export class SilenceWatch {
 		const heardBefore = this.#heard;
 		let sight: SessionSight | null;
 		try {
-			const client = await takeConnection(this.#databaseUrl);
-			const { rows } = (await client.query(withinTime(SIGHT + this.#pid))) as pg.QueryResult<SessionSight>;
-			releaseConnection(this.#databaseUrl, client);
-			sight = rows[0] ?? null;
+			sight = await this.#look();
 		} catch {
 			// Nobody can be asked: no news.
 			sight = { state: "active", wait: null };
@@ -80,6 +78,18 @@ export class SilenceWatch {
 			this.#giveUp();
 		} else {
 			this.#timer.refresh();
+		}
+	}
+
+	async #look(): Promise<SessionSight | null> {
+		const client = await takeConnection(this.#databaseUrl);
+		try {
+			const { rows } = (await client.query(withinTime(SIGHT + this.#pid))) as pg.QueryResult<SessionSight>;
+			releaseConnection(this.#databaseUrl, client);
+			return rows[0] ?? null;
+		} catch (error) {
+			breakConnection(client);
+			throw error;
 		}
 	}
 }
