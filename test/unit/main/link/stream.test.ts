@@ -187,10 +187,12 @@ describe("keepalives", () => {
 		const { fake, consumer, link } = await streaming({ walSenderTimeoutMs: 300 });
 		fake.onUpdate = () => fake.stream.write(keepalive(0x100n, false));
 		await waitFor("a keepalive", () => consumer.keepalives > 0);
-		Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 700);
-		const sent = link.statistics.sent;
-		await waitFor("four more", () => link.statistics.sent >= sent + 4);
-		expect(consumer.error).toBeNull();
+		for (let time = 0; time < 3; time += 1) {
+			Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 700);
+			const sent = link.statistics.sent;
+			await waitFor("four more", () => link.statistics.sent >= sent + 4);
+			expect(consumer.error).toBeNull();
+		}
 		expect(link.statistics.largestGapMs).toBeGreaterThan(690);
 		await end(fake, link);
 	});
