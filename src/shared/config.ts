@@ -227,7 +227,7 @@ export const OPTIONS = {
 	reconcileIntervalMs: {
 		variable: "SLUICE_RECONCILE_INTERVAL_MS",
 		description:
-			"How often all shapes are compared with the database's catalogue, for what the stream does not tell: a table renamed or dropped without a change after it, taken out of the publication. Partitioned tables six times as often.",
+			"How often all shapes are compared with the database's catalogue, for what the stream does not tell: a table renamed or dropped without a change after it, taken out of the publication, its values rewritten in place. Partitioned tables six times as often.",
 		defaultText: "60000",
 		schema: count(600, 24 * 3_600_000).default(60_000),
 	},
