@@ -136,7 +136,8 @@ describe.each(testServers())("table readiness on $name", (kind) => {
 		await room.database.sql(`alter publication ${room.publication} add table items`);
 		await expect(registrar.resolve({ table: "items" })).rejects.toMatchObject({
 			context: {
-				serverMessage: 'Database table "public"."items" does not have its replica identity set to FULL: must be owner of the table',
+				serverMessage:
+					'Database table "public"."items" does not have its replica identity set to FULL: must be owner of the table',
 				statement: 'ALTER TABLE ONLY "public"."items" REPLICA IDENTITY FULL',
 			},
 		});
