@@ -41,6 +41,8 @@ const RETRY_DELAY_FIRST_MS = 500;
 const RETRY_DELAY_MAX_MS = 10_000;
 /** A pause is looked at this often. */
 const PAUSE_CHECK_INTERVAL_MS = 500;
+/** So many looks in a row at a slot that nobody makes, while we wait for it to be made: the answer is lost. */
+const UNSEEN_CREATIONS_MAX = 5;
 /** For the last position to be stored when the service stops. */
 const SETTLE_DEADLINE_MS = 2_000;
 /**
@@ -79,6 +81,7 @@ export class Replication {
 	/** Remembered from connection to connection: one that attaches for a moment may end before the server is looked at. */
 	#idleSlotTimeoutMs: number | null = null;
 	#serverIsLeaving = false;
+	#unseenCreations = 0;
 	/** Why nothing may be followed now, or null. */
 	#forbidden: string | null = null;
 	/** Of the connection before: the server may not have noticed its end. */
@@ -122,6 +125,13 @@ export class Replication {
 		this.#server = server;
 		this.#idleSlotTimeoutMs = server.idleSlotTimeoutMs;
 		this.#checkPause();
+		// Making a slot may take any time, and the connection says nothing meanwhile; the server names who makes it.
+		this.#unseenCreations = this.#step === "slot-create" && !server.walsenderActive ? this.#unseenCreations + 1 : 0;
+		if (this.#unseenCreations >= UNSEEN_CREATIONS_MAX) {
+			this.#end(
+				new SluiceError("SLUICE_LINK_CLOSED", { step: this.#step, reason: "the server is not making the slot" }),
+			);
+		}
 	}
 
 	/** The server ends sessions. A link that is read notices by itself; a paused one cannot. */
@@ -244,8 +254,13 @@ export class Replication {
 			ended = resolve;
 		});
 		this.#stopWaiting = () => ended(new SluiceError("SLUICE_LINK_CLOSED"));
-		this.#end = ended;
+		const attempt = new AbortController();
+		this.#end = (error) => {
+			ended(error);
+			attempt.abort(error);
+		};
 		this.#server = null;
+		this.#unseenCreations = 0;
 		this.#serverIsLeaving = false;
 		const pauseTimer = setInterval(() => this.#checkPause(), PAUSE_CHECK_INTERVAL_MS);
 		let link: ReplicationLink | null = null;
@@ -256,7 +271,7 @@ export class Replication {
 					// A slot whose stream has a gap is replaced; the registrar then drops what was built on it.
 					discardSlot: this.#discardSlot,
 					formerWalsenderPid: this.#formerWalsenderPid,
-					signal: this.#stop.signal,
+					signal: AbortSignal.any([this.#stop.signal, attempt.signal]),
 					log,
 				},
 				this.#events(ended),
@@ -297,6 +312,9 @@ export class Replication {
 			);
 			return await end;
 		} catch (error) {
+			if (attempt.signal.reason instanceof SluiceError) {
+				return attempt.signal.reason;
+			}
 			return error instanceof SluiceError ? error : new SluiceError("SLUICE_INTERNAL", { cause: error });
 		} finally {
 			clearInterval(pauseTimer);

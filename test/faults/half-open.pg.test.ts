@@ -170,4 +170,32 @@ describe.each(embeddedServers([18]))("$name behind a network that fails", (kind)
 			await daemon.end();
 		}
 	});
+
+	// By itself: an open transaction holds the slots of all the others up.
+	it("makes its slot although the connection that makes it goes deaf meanwhile", { timeout: 120_000 }, async () => {
+		await using database = await server.createDatabase();
+		await database.sql("create table items (id int primary key)");
+		await using proxy = await TcpProxy.start(() => server.local.port);
+		const writer = await database.connect();
+		await writer.query("begin; insert into items values (1)");
+		const daemon = await TestDaemon.start({ databaseUrl: proxy.through(database.url), waitUntilActive: false });
+		try {
+			await waitFor("the slot to be in the making", async () => {
+				const making = "select from pg_replication_slots where slot_name = $1 and active";
+				return (await database.sql(making, [daemon.slotName])).length === 1;
+			});
+			proxy.swallow("up", "down");
+			await writer.query("commit");
+			await writer.end();
+			const active = async (): Promise<boolean> => (await daemon.status()).level === "active";
+			await waitFor("the daemon to be active", active, { timeoutMs: GENEROUS_MS });
+			expect(daemon.log).toContain("the server is not making the slot");
+			const reader = new ShapeReader(daemon.shapeUrl, { table: "items" });
+			await reader.until("the row", (rows) => rows.has("1"), GENEROUS_MS);
+			reader.stop();
+			expect(await daemon.stop()).toBe(0);
+		} finally {
+			await daemon.end();
+		}
+	});
 });
