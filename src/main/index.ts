@@ -169,16 +169,29 @@ async function startLocal(log: Logger): Promise<LocalPostgres | null> {
 	}
 }
 
+/** The options of `sluice profile`; null when one is unknown or lacks its value. */
+function profileOptions(args: readonly string[]): { lane: string; seconds: string; url?: string | undefined } | null {
+	try {
+		return parseArgs({
+			args: [...args],
+			options: {
+				lane: { type: "string", default: "0" },
+				seconds: { type: "string", default: "5" },
+				url: { type: "string" },
+			},
+		}).values;
+	} catch {
+		return null;
+	}
+}
+
 async function profile(args: readonly string[]): Promise<number> {
-	const { values } = parseArgs({
-		args: [...args],
-		options: {
-			lane: { type: "string", default: "0" },
-			seconds: { type: "string", default: "5" },
-			url: { type: "string" },
-		},
-	});
-	const adminPort = process.env["SLUICE_ADMIN_PORT"] ?? "3001";
+	const values = profileOptions(args);
+	if (values === null) {
+		process.stderr.write(USAGE);
+		return EXIT_USAGE;
+	}
+	const adminPort = process.env["SLUICE_ADMIN_PORT"] ?? process.env["ELECTRIC_PROMETHEUS_PORT"] ?? "3001";
 	const base = values.url ?? `http://127.0.0.1:${adminPort}`;
 	const target = new URL(`/v1/profile?lane=${values.lane}&seconds=${values.seconds}`, base);
 	try {

@@ -38,7 +38,8 @@ export async function runStatement(databaseUrl: string, statement: string): Prom
 		const results = Array.isArray(result) ? result : [result];
 		return results.flatMap((each) => [
 			...each.rows.map((row: unknown) => JSON.stringify(row)),
-			`${each.command} ${each.rowCount ?? 0}`,
+			// CREATE, ALTER and the like count no rows.
+			each.rowCount === null ? each.command : `${each.command} ${each.rowCount}`,
 		]);
 	} finally {
 		await client.end();
