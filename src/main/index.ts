@@ -7,6 +7,7 @@
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { type Config, configurationNotes, parseConfig } from "../shared/config.ts";
+import { databaseUrlSource, URL_FILE_VARIABLE } from "../shared/database-url.ts";
 import { SluiceError } from "../shared/errors.ts";
 import { createLogger, type Logger } from "../shared/logging.ts";
 import { VERSION } from "../shared/version.ts";
@@ -215,8 +216,7 @@ async function sql(args: readonly string[]): Promise<number> {
 		return EXIT_USAGE;
 	}
 	try {
-		const databaseUrl = process.env["DATABASE_URL"] ?? (await runningLocalUrl());
-		for (const line of await runStatement(databaseUrl, statement)) {
+		for (const line of await runStatement(await statementUrl(), statement)) {
 			process.stdout.write(`${line}\n`);
 		}
 		return 0;
@@ -225,6 +225,16 @@ async function sql(args: readonly string[]): Promise<number> {
 		process.stderr.write(`${error instanceof Error ? error.message : String(error)}${remedy}\n`);
 		return EXIT_FAILED;
 	}
+}
+
+/** The database that `start` with the same variables follows. */
+async function statementUrl(): Promise<string> {
+	const url = process.env["DATABASE_URL"];
+	const file = process.env[URL_FILE_VARIABLE];
+	if (url !== undefined) {
+		return url;
+	}
+	return file === undefined ? runningLocalUrl() : databaseUrlSource("", file)();
 }
 
 async function runningLocalUrl(): Promise<string> {
