@@ -221,10 +221,17 @@ async function sql(args: readonly string[]): Promise<number> {
 		}
 		return 0;
 	} catch (error) {
-		const remedy = error instanceof SluiceError ? ` (${error.remedy})` : "";
-		process.stderr.write(`${error instanceof Error ? error.message : String(error)}${remedy}\n`);
+		process.stderr.write(`${statementFailure(error)}\n`);
 		return EXIT_FAILED;
 	}
+}
+
+function statementFailure(error: unknown): string {
+	if (error instanceof SluiceError) {
+		const problem = error.context["problem"];
+		return typeof problem === "string" ? problem : `${error.message} (${error.remedy})`;
+	}
+	return error instanceof Error ? error.message : String(error);
 }
 
 /** The database that `start` with the same variables follows. */
