@@ -6,8 +6,8 @@
  * A transaction is lost to a new shape only when its commit was streamed before the lane began and the snapshot does
  * not see it. PostgreSQL flushes the commit record, from where it is streamed, and then lets others see the
  * transaction: at once, unless the commit waits for a synchronous standby, which may take any time (`SyncRepWaitForLSN`
- * comes before `ProcArrayEndTransaction`). Where no standby is waited for there is nothing to do: a shape is never
- * made within those microseconds of its lane's start. Elsewhere: every transaction that matters had its id before any
+ * comes before `ProcArrayEndTransaction`). Where no standby was waited for when the lane began there is nothing to do: a
+ * shape is never made within those microseconds of its lane's start. Elsewhere: every transaction that matters had its id before any
  * id that is taken after the lane began. So a snapshot is taken again while it has a transaction below that id in
  * progress, unless its session is seen to do something that no commit does: to be idle, or to wait for a lock or for
  * its client. That one commits later, if at all, and is streamed then. The others are few and end soon, or their
@@ -19,8 +19,6 @@ import type { SnapshotInfo } from "../../shared/shape-definition.ts";
 import type { Database } from "./database.ts";
 
 const EPOCH = 1n << 32n;
-/** How long "no standby is waited for" is believed, for one life of a lane. */
-const ALONE_VALID_MS = 1_000;
 
 /** A transaction that may have been streamed already although the snapshot does not see it. */
 export interface Unseen {
@@ -67,8 +65,14 @@ const SESSIONS_SQL = `
 	SELECT backend_xid::text AS xid, pid, state, wait_event_type AS wait
 	FROM pg_catalog.pg_stat_activity WHERE backend_xid IS NOT NULL`;
 
+/** Whether a commit may be waiting for a standby, as far as we may see others' sessions. */
+const WAITS_SQL = `
+	SELECT pg_catalog.current_setting('synchronous_standby_names') <> '' OR EXISTS (
+		SELECT FROM pg_catalog.pg_stat_activity WHERE wait_event = 'SyncRep') AS waits`;
+
 interface LaneLife {
-	aloneUntil: number;
+	/** A commit may have been waiting when this life began, or nobody knows. */
+	readonly mayWait: Promise<boolean>;
 	boundary: Promise<bigint> | null;
 }
 
@@ -85,15 +89,22 @@ export class Continuity {
 		this.#lives = new WeakMap();
 	}
 
+	/** A lane has begun. Only what was streamed before can be lost, so it counts what commits wait for now, not later. */
+	begin(lane: object): void {
+		const asked = this.#database.query<{ waits: boolean }>(WAITS_SQL);
+		const mayWait = asked.then(([row]) => row?.waits !== false).catch(() => true);
+		this.#lives.set(lane, { mayWait, boundary: null });
+	}
+
 	/**
 	 * What keeps the snapshot from being joined to the stream of this life of a lane; empty when it can be. Null when
 	 * another snapshot has to be taken first.
 	 * @throws SluiceError `SLUICE_DATABASE_UNAVAILABLE`
 	 */
 	async missing(lane: object, snapshot: SnapshotInfo): Promise<readonly Unseen[] | null> {
-		const life = this.#lives.get(lane) ?? { aloneUntil: 0, boundary: null };
+		const life = this.#lives.get(lane) ?? { mayWait: Promise.resolve(true), boundary: null };
 		this.#lives.set(lane, life);
-		if (await this.#isAlone(life)) {
+		if (!(await life.mayWait)) {
 			return [];
 		}
 		life.boundary ??= this.#takeId().catch((error: unknown) => {
@@ -107,21 +118,6 @@ export class Continuity {
 		return unfinished.length === 0
 			? []
 			: mayBeCommitting(unfinished, await this.#database.query<SessionRow>(SESSIONS_SQL));
-	}
-
-	/** No commit waits for a standby: those that wait are let go when the setting is emptied. */
-	async #isAlone(life: LaneLife): Promise<boolean> {
-		if (life.aloneUntil > performance.now()) {
-			return true;
-		}
-		const [row] = await this.#database.query<{ alone: boolean }>(
-			"SELECT pg_catalog.current_setting('synchronous_standby_names') = '' AS alone",
-		);
-		if (row?.alone !== true) {
-			return false;
-		}
-		life.aloneUntil = performance.now() + ALONE_VALID_MS;
-		return true;
 	}
 
 	/** An id above all that were given out before. */

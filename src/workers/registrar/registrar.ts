@@ -201,7 +201,7 @@ export class Registrar implements RegistrarControl {
 		readonly control: MessagePort;
 		readonly events: MessagePort;
 	}): Promise<void> {
-		const { shapes, reconciler } = this.#rooms;
+		const { shapes, reconciler, continuity } = this.#rooms;
 		const { lane, control, events } = attachment;
 		const connection = this.#lanes.attach(lane, control, events, (event) => {
 			if (event.kind === "invalidated") {
@@ -210,6 +210,7 @@ export class Registrar implements RegistrarControl {
 				reconciler.checkPartitionedSoon();
 			}
 		});
+		continuity.begin(connection);
 		await shapes.restoreLane(connection);
 	}
 
