@@ -166,6 +166,8 @@ export const SUBSET_QUERY_TIMEOUT_MS = 30_000;
 export const WHERE_BYTES_MAX = 65_536;
 /** Nesting of a `where`: deeper trees are refused, so that no recursion overflows. */
 export const WHERE_DEPTH_MAX = 200;
+/** Levels of a checked condition: comparing rows makes two of each field, on top of what is nested in the text. */
+export const WHERE_TREE_DEPTH_MAX = 500;
 export const PARAMS_MAX = 1_000;
 /** All parameter values of one `where` together, each as often as it is used: they end up in its SQL text. */
 export const PARAMS_BYTES_MAX = 1 * MIB;

@@ -310,6 +310,22 @@ describe("sizes", () => {
 		}
 	});
 
+	it.each([300, 5_000])(
+		"refuses an order of rows of %d fields, which would nest as deep as the rows are long",
+		(fields) => {
+			const row = (field: string) => `(${Array.from({ length: fields }, () => field).join(",")})`;
+			expect(errorsOf(`${row("b")} < ${row("b")}`)).toMatchObject({
+				where: [expect.stringContaining("nested too deeply")],
+			});
+			expect(sqlOf(`${row("b")} = ${row("b")}`)).toContain('"b"');
+		},
+	);
+
+	it("accepts an order of rows of 200 fields", () => {
+		const row = `(${Array.from({ length: 200 }, () => "b").join(",")})`;
+		expect(sqlOf(`${row} < ${row}`)).toContain('"b"');
+	});
+
 	it("accepts long flat conditions", () => {
 		expect(sqlOf(Array.from({ length: 3_000 }, (_, index) => `id = ${index}`).join(" OR "))).toContain("2999");
 		expect(sqlOf(`id IN (${Array.from({ length: 8_000 }, (_, index) => index).join(",")})`)).toContain("'7999'::int4");
