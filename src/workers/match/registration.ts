@@ -103,7 +103,9 @@ function indexableBranches(tree: WhereNode, budget: number): readonly Branch[] |
 		case "and":
 			return andBranches(tree.nodes, budget);
 		case "or": {
-			const all = tree.nodes.map((node) => indexableBranches(node, budget));
+			// The budget is the whole condition's: products of lists in every branch would add up to millions of places.
+			const share = Math.max(1, budget / tree.nodes.length);
+			const all = tree.nodes.map((node) => indexableBranches(node, share));
 			const branches = all.flatMap((part) => part ?? []);
 			return all.includes(null) || branches.length > INDEX_KEYS_MAX ? null : branches;
 		}

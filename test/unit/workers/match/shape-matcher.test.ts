@@ -301,4 +301,14 @@ describe("branches of a condition", () => {
 		const list = (column: string) => `${column} IN (${Array.from({ length: 100 }, (_, index) => index).join(",")})`;
 		expect(shapeOf(`${list("i4")} AND ${list("i8")} AND ${list("i2")}`)).toEqual(["i4×100 + and"]);
 	});
+
+	it("do not multiply out in every branch of an OR: the limit is that of the condition", () => {
+		const list = (column: string) => `${column} IN (${Array.from({ length: 50 }, (_, index) => index).join(",")})`;
+		const branches = Array.from({ length: 100 }, () => `(${list("i4")} AND ${list("i8")})`);
+		expect(new Set(shapeOf(branches.join(" OR ")))).toEqual(new Set(["i4×50 + in"]));
+		// Among many branches each keeps the one place that it needs.
+		const nested = Array.from({ length: 1_000 }, (_, index) => `(i8 > ${index} AND b)`).join(" OR ");
+		const hung = branchesOf(clauseOf(`${nested} OR i4 > 1 AND b`).tree);
+		expect(hung.length).toBe(1_001);
+	});
 });
