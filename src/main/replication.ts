@@ -10,6 +10,7 @@ import { formatLsn } from "../shared/lsn.ts";
 import type { LinkFacts, ServerObservation } from "../shared/messages.ts";
 import type { LinkState, Status } from "../shared/status.ts";
 import { Acknowledgement } from "./acknowledgement.ts";
+import { RETRY_DELAY_FIRST_MS, retryDelayMs, stayAwayMs, Wait } from "./between-links.ts";
 import type { Flow } from "./flow/flow.ts";
 import { judgePause } from "./flow/pause-limit.ts";
 import { type LinkEvents, type LinkOptions, ReplicationLink } from "./link/stream.ts";
@@ -37,8 +38,6 @@ export interface ReplicationOptions {
 	readonly log: Logger;
 }
 
-const RETRY_DELAY_FIRST_MS = 500;
-const RETRY_DELAY_MAX_MS = 10_000;
 /** A pause is looked at this often. */
 const PAUSE_CHECK_INTERVAL_MS = 500;
 /** So many looks in a row at a slot that nobody makes, while we wait for it to be made: the answer is lost. */
@@ -51,12 +50,6 @@ const SETTLE_DEADLINE_MS = 2_000;
  */
 const SUCCESS_AFTER_MS = 5_000;
 
-/** Pure: the delay before the next attempt, with a fifth of jitter. `random` is in [0, 1). */
-export function retryDelayMs(attempt: number, operatorNeeded: boolean, random: number): number {
-	const base = operatorNeeded ? RETRY_DELAY_MAX_MS : Math.min(RETRY_DELAY_MAX_MS, RETRY_DELAY_FIRST_MS * 2 ** attempt);
-	return Math.round(base * (0.8 + 0.4 * random));
-}
-
 export class Replication {
 	readonly #options: ReplicationOptions;
 	readonly #acknowledgement: Acknowledgement;
@@ -67,7 +60,7 @@ export class Replication {
 	#epoch = 0;
 	#connects = 0;
 	readonly #stop = new AbortController();
-	#stopWaiting: () => void = () => undefined;
+	readonly #wait = new Wait();
 	#running: Promise<void> = Promise.resolve();
 	/** Sums over earlier connections. */
 	#sentBefore = 0;
@@ -116,7 +109,7 @@ export class Replication {
 	resumeReading(): void {
 		this.#link?.resume();
 		if (this.#state === "detached") {
-			this.#stopWaiting();
+			this.#wait.end();
 		}
 	}
 
@@ -158,7 +151,7 @@ export class Replication {
 	allow(): void {
 		this.#forbidden = null;
 		if (this.#state === "detached") {
-			this.#stopWaiting();
+			this.#wait.end();
 		}
 	}
 
@@ -178,7 +171,8 @@ export class Replication {
 		this.#stop.abort();
 		await this.#acknowledgement.settle(SETTLE_DEADLINE_MS);
 		const link = this.#link;
-		this.#stopWaiting();
+		this.#wait.end();
+		this.#end(new SluiceError("SLUICE_LINK_CLOSED"));
 		await link?.close();
 		await this.#running;
 		this.#setState("stopped", "stopped");
@@ -241,7 +235,7 @@ export class Replication {
 			attempt += 1;
 			this.#setState("waiting", `reconnecting after ${error.code}`);
 			this.#options.log.warn({ err: error, delayMs, attempt }, "replication link is down, reconnecting");
-			await this.#wait(delayMs);
+			await this.#wait.for(delayMs);
 		}
 	}
 
@@ -253,7 +247,6 @@ export class Replication {
 		const end = new Promise<SluiceError>((resolve) => {
 			ended = resolve;
 		});
-		this.#stopWaiting = () => ended(new SluiceError("SLUICE_LINK_CLOSED"));
 		const attempt = new AbortController();
 		this.#end = (error) => {
 			ended(error);
@@ -418,25 +411,18 @@ export class Replication {
 		this.#detaches += 1;
 		this.#setState("detached", String(error.context["reason"]));
 		this.#options.log.warn({ err: error }, "replication link is detached");
-		await this.#wait(RETRY_DELAY_FIRST_MS);
+		await this.#wait.for(RETRY_DELAY_FIRST_MS);
 		while (!this.#stop.signal.aborted) {
-			const leftMs = untilMs - performance.now();
-			const isDue = this.#options.flow.gate.paused && leftMs > 0;
-			if (!isDue && this.#forbidden === null) {
+			const delayMs = stayAwayMs({
+				isForbidden: this.#forbidden !== null,
+				isPaused: this.#options.flow.gate.paused,
+				idleLeftMs: untilMs - performance.now(),
+			});
+			if (delayMs === null) {
 				return;
 			}
-			await this.#wait(isDue ? Math.min(RETRY_DELAY_MAX_MS, leftMs) : RETRY_DELAY_MAX_MS);
+			await this.#wait.for(delayMs);
 		}
-	}
-
-	#wait(delayMs: number): Promise<void> {
-		return new Promise((resolve) => {
-			const timer = setTimeout(resolve, delayMs);
-			this.#stopWaiting = () => {
-				clearTimeout(timer);
-				resolve();
-			};
-		});
 	}
 
 	#setState(state: LinkState, step: string): void {
