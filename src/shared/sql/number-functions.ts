@@ -52,10 +52,6 @@ export function moduloExact(left: Exact, right: Exact): Exact {
 	return exactOf(BigInt(left) % divisor);
 }
 
-export function isFloat4(type: string): boolean {
-	return type === "float4";
-}
-
 /** A sum or difference; infinite only if an operand was. */
 export function finiteSum(result: number, left: number, right: number): number {
 	if (!Number.isFinite(result) && Number.isFinite(left) && Number.isFinite(right)) {

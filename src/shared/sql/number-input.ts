@@ -1,6 +1,6 @@
 /**
  * Numbers as PostgreSQL's input functions read them, in the one text that both halves use from then on.
- * Pure; accepts only what it can canonicalise exactly, null for everything else. Called by literal.ts.
+ * Pure; accepts only what it can canonicalise exactly, null for everything else. Called by text-input.ts.
  */
 
 import { NUMERIC_DIGITS_MAX } from "../limits.ts";

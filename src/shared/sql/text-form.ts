@@ -4,10 +4,10 @@
  * UNEVALUABLE for a text that is not of the type.
  */
 
-import { civilFromDays, MICROSECONDS_PER_DAY } from "../calendar.ts";
 import type { ScalarType, ValueType } from "../where-tree.ts";
 import { formatArrayText, parseArrayText } from "./array-text.ts";
 import { elementTypeOf, isArrayType, SqlArray } from "./array-value.ts";
+import { clockText, datePieces } from "./calendar-text.ts";
 import { splitTimestamp } from "./date-time.ts";
 import { readDecimal } from "./decimal.ts";
 import { readInterval } from "./interval.ts";
@@ -123,24 +123,4 @@ function timestampText(value: SqlValue, zoned: boolean): string {
 	const { day, time } = splitTimestamp(value satisfies Exact);
 	const { date, era } = datePieces(day);
 	return `${date} ${clockText(time)}${zoned ? "+00" : ""}${era}`;
-}
-
-function datePieces(days: number): { date: string; era: string } {
-	const { year, month, day } = civilFromDays(days);
-	const shownYear = year > 0 ? year : 1 - year;
-	return {
-		date: `${String(shownYear).padStart(4, "0")}-${two(month)}-${two(day)}`,
-		era: year > 0 ? "" : " BC",
-	};
-}
-
-export function clockText(microseconds: number): string {
-	const seconds = Math.floor(Math.min(microseconds, MICROSECONDS_PER_DAY) / 1_000_000);
-	const fraction = microseconds - seconds * 1_000_000;
-	const text = `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
-	return fraction === 0 ? text : `${text}.${String(fraction).padStart(6, "0").replace(/0+$/, "")}`;
-}
-
-function two(value: number): string {
-	return String(value).padStart(2, "0");
 }

@@ -1,10 +1,11 @@
 /**
  * Dates and times as PostgreSQL's input functions read them, in the text that its output functions give
  * (DateStyle ISO, TimeZone UTC). Pure; accepts ISO forms only, null for everything else: words such as `now`
- * change their meaning with time, and other orders of day and month depend on settings. Called by literal.ts.
+ * change their meaning with time, and other orders of day and month depend on settings. Called by text-input.ts.
  */
 
-import { civilFromDays, daysFromCivil, daysInMonth, MICROSECONDS_PER_DAY } from "../calendar.ts";
+import { daysFromCivil, daysInMonth, MICROSECONDS_PER_DAY } from "../calendar.ts";
+import { clockText, datePieces } from "./calendar-text.ts";
 
 export type TimeType = "date" | "time" | "timestamp" | "timestamptz";
 
@@ -65,20 +66,15 @@ export function canonicalTime(text: string, type: TimeType): string | null {
 		return null;
 	}
 	const { date, era } = datePieces(finalDay);
-	const time = formatTime(shifted - dayShift * MICROSECONDS_PER_DAY);
+	const time = clockText(shifted - dayShift * MICROSECONDS_PER_DAY);
 	return `${date} ${time}${type === "timestamptz" ? "+00" : ""}${era}`;
-}
-
-/** A canonical date as a timestamp, or null beyond the range of timestamps. */
-export function dateToTimestamp(canonicalDate: string): string | null {
-	return canonicalTime(canonicalDate, "timestamp");
 }
 
 function canonicalTimeOfDay(text: string): string | null {
 	const match = TIME_PATTERN.exec(text);
 	const microseconds =
 		match === null ? null : microsecondsOfDay(match[1] ?? "", match[2] ?? "", match[3] ?? "0", match[4] ?? "");
-	return microseconds === null || microseconds > MICROSECONDS_PER_DAY ? null : formatTime(microseconds);
+	return microseconds === null || microseconds > MICROSECONDS_PER_DAY ? null : clockText(microseconds);
 }
 
 function specialDate(text: string, type: TimeType): string | null {
@@ -134,24 +130,4 @@ function zoneOffsetSeconds(zone: string): number | null {
 function formatDate(days: number): string {
 	const { date, era } = datePieces(days);
 	return date + era;
-}
-
-function datePieces(days: number): { date: string; era: string } {
-	const { year, month, day } = civilFromDays(days);
-	const shownYear = year > 0 ? year : 1 - year;
-	return {
-		date: `${String(shownYear).padStart(4, "0")}-${two(month)}-${two(day)}`,
-		era: year > 0 ? "" : " BC",
-	};
-}
-
-function formatTime(microseconds: number): string {
-	const seconds = Math.floor(microseconds / 1_000_000);
-	const fraction = microseconds - seconds * 1_000_000;
-	const text = `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
-	return fraction === 0 ? text : `${text}.${String(fraction).padStart(6, "0").replace(/0+$/, "")}`;
-}
-
-function two(value: number): string {
-	return String(value).padStart(2, "0");
 }

@@ -7,6 +7,7 @@
 import { invariant, must } from "../../shared/assert.ts";
 import { arrayElement, arrayOf, arraySlice, nestArrays, quantified } from "../../shared/sql/array-operations.ts";
 import { elementTypeOf, isArrayType, SqlArray } from "../../shared/sql/array-value.ts";
+import { hasOpenEscape } from "../../shared/sql/letters.ts";
 import { regexMatcher } from "../../shared/sql/regex-machine.ts";
 import { parseRegex } from "../../shared/sql/regex-pattern.ts";
 import type { SqlValue } from "../../shared/sql/value.ts";
@@ -174,14 +175,6 @@ function likeTest(operator: LikeOperator, folding: CaseFolding | null): Test {
 		}
 		return compileLike(pattern, folding)(String(left)) !== negated;
 	};
-}
-
-function hasOpenEscape(pattern: string): boolean {
-	let first = pattern.length;
-	while (first > 0 && pattern[first - 1] === "\\") {
-		first -= 1;
-	}
-	return (pattern.length - first) % 2 === 1;
 }
 
 /** A regular expression; its pattern was accepted when the clause was checked. */

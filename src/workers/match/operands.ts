@@ -5,6 +5,7 @@
  */
 
 import { unreachable } from "../../shared/assert.ts";
+import { readBoolean } from "../../shared/sql/text-form.ts";
 import type { SqlValue } from "../../shared/sql/value.ts";
 import { LENGTH_NULL, type Tuple } from "../../shared/tuple.ts";
 import {
@@ -227,17 +228,6 @@ function floatGetter(operand: Operand, bind: ColumnBinder): Getter<number> {
 		operand.kind === "column" ? [operand.type, ...operand.casts] : operand.kind === "literal" ? [operand.type] : [];
 	const single = types.includes("float4");
 	return valueGetter(operand, (buffer, start, length) => readFloat(buffer, start, length, single), bind);
-}
-
-const LETTER_T = 0x74;
-const LETTER_F = 0x66;
-
-function readBoolean(buffer: Buffer, start: number, length: number): Exact {
-	const byte = buffer[start];
-	if (length !== 1 || (byte !== LETTER_T && byte !== LETTER_F)) {
-		throw UNEVALUABLE;
-	}
-	return byte === LETTER_T ? 1 : 0;
 }
 
 function booleanGetter(operand: Operand, bind: ColumnBinder, compile: CompileCondition): Getter<Exact> {

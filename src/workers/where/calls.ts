@@ -20,10 +20,10 @@ import {
 } from "../../shared/where-tree.ts";
 import { hasCollation } from "./column-types.ts";
 import { converted } from "./conversion.ts";
-import { type Expression, type ParameterTypes, typedOperand, typeLabel } from "./expression.ts";
+import { type Expression, givenType, type ParameterTypes, typedOperand, typeLabel } from "./expression.ts";
 import { literalOfValue, valueOfLiteral } from "./literal.ts";
 import { shown, WhereRefusal } from "./refusal.ts";
-import { type GivenType, resolve } from "./resolution.ts";
+import { resolve } from "./resolution.ts";
 import { SIGNATURES, type Signature, type SignatureForm } from "./signatures.ts";
 
 export interface CallInput {
@@ -84,10 +84,6 @@ export function call(
 	return result.arguments.every((argument) => argument.kind === "literal")
 		? computed(result, location)
 		: { form: "value", type: signature.result, operand: result, location };
-}
-
-function givenType(expression: Expression): GivenType {
-	return expression.form === "untyped" ? null : typedOperand(expression).type;
 }
 
 function typed(expression: Expression): Exclude<Expression, { form: "untyped" }> {

@@ -11,6 +11,7 @@ import type { ColumnOperand, LiteralOperand, Operand, ValueType, WhereNode } fro
 import { columnTypeName, hasCollation } from "./column-types.ts";
 import { literalFromText } from "./literal.ts";
 import { shown, shownName, WhereRefusal } from "./refusal.ts";
+import type { GivenType } from "./resolution.ts";
 
 /** A column. `operand` is null when no value of it can be evaluated; `reason` then says why. */
 export interface ColumnExpression {
@@ -119,6 +120,11 @@ export function typedOperand(expression: Exclude<Expression, UntypedExpression>)
 		case "condition":
 			return { type: "bool", operand: { kind: "condition", node: expression.node } };
 	}
+}
+
+/** The type of an argument as resolution sees it: null for a constant that has none yet. */
+export function givenType(expression: Expression): GivenType {
+	return expression.form === "untyped" ? null : typedOperand(expression).type;
 }
 
 /** Gives an untyped constant its type. @throws WhereRefusal when its text is not valid for the type */

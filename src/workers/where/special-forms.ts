@@ -7,14 +7,10 @@ import type { Operand, ValueType, WhereNode } from "../../shared/where-tree.ts";
 import { type CallInput, call } from "./calls.ts";
 import { isScalar } from "./column-types.ts";
 import { converted } from "./conversion.ts";
-import { type Expression, type ParameterTypes, typedOperand, typeLabel } from "./expression.ts";
+import { type Expression, givenType, type ParameterTypes, typedOperand, typeLabel } from "./expression.ts";
 import { pairTyped } from "./pairing.ts";
 import { WhereRefusal } from "./refusal.ts";
 import { commonType, type GivenType } from "./resolution.ts";
-
-function givenType(expression: Expression): GivenType {
-	return expression.form === "untyped" ? null : typedOperand(expression).type;
-}
 
 /** The common type, in PostgreSQL's words when there is none. `what` names the form. */
 function sharedType(what: string, given: readonly Expression[], location: number | null): ValueType {
