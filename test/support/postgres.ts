@@ -43,8 +43,9 @@ export interface ServerOptions {
 
 const SETUP_TIMEOUT_MS = 120_000;
 const VERSIONS: readonly PostgresVersion[] = [15, 18];
+const INSTALLED: readonly PostgresVersion[] = [15, 16, 17, 18];
 
-/** The servers to test against. `SLUICE_TEST_POSTGRES=18` narrows the versions. */
+/** The servers to test against: the oldest and the newest version, or those that `SLUICE_TEST_POSTGRES=16,17` names. */
 export function testServers(): readonly TestServerKind[] {
 	const url = process.env["SLUICE_TEST_DATABASE_URL"];
 	if (url !== undefined && url !== "") {
@@ -52,11 +53,8 @@ export function testServers(): readonly TestServerKind[] {
 	}
 	const wanted = process.env["SLUICE_TEST_POSTGRES"]?.split(",").map(Number);
 	const source = process.env["SLUICE_TEST_DOCKER"] === "true" ? "container" : "embedded";
-	return VERSIONS.filter((version) => wanted?.includes(version) ?? true).map((version) => ({
-		name: `PostgreSQL ${version}`,
-		source,
-		version,
-	}));
+	const versions = wanted === undefined ? VERSIONS : INSTALLED.filter((version) => wanted.includes(version));
+	return versions.map((version) => ({ name: `PostgreSQL ${version}`, source, version }));
 }
 
 /** One server, for tests whose outcome does not depend on the version: the newest. */
