@@ -5,7 +5,7 @@
  */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { SluiceError } from "../../shared/errors.ts";
 import {
 	HTTP_BACKLOG,
@@ -48,6 +48,8 @@ const DROP_LINE_INTERVAL_MS = 10_000;
 export class ApiServer {
 	readonly #options: ApiServerOptions;
 	readonly #server: Server;
+	/** Responses under way, by connection: more than one when requests are sent ahead. */
+	readonly #answering = new WeakMap<Duplex, Set<ServerResponse>>();
 	#stopping = false;
 	/** Since the last log line about it. */
 	#dropped = 0;
@@ -67,7 +69,9 @@ export class ApiServer {
 			},
 			(request, response) => this.#handle(request, response),
 		);
-		this.#server.on("clientError", answerClientError);
+		this.#server.on("clientError", (error, socket) => {
+			answerClientError(error, socket, this.#answering.get(socket) ?? []);
+		});
 		this.#server.maxRequestsPerSocket = options.connectionRequestsMax ?? HTTP_CONNECTION_REQUESTS_MAX;
 		this.#server.maxConnections = options.connectionsMax;
 		this.#server.on("drop", () => this.#onDrop());
@@ -114,8 +118,11 @@ export class ApiServer {
 			isStopping: () => this.#stopping,
 			usesOldNames: table !== null,
 		});
+		const answering = this.#answering.get(request.socket) ?? new Set();
+		this.#answering.set(request.socket, answering.add(response));
 		const finished = this.#options.counters.begin(route);
 		exchange.onEnd(() => {
+			answering.delete(response);
 			const status = response.headersSent ? response.statusCode : null;
 			finished(status);
 			const { id, reason, durationMs } = exchange;
@@ -224,9 +231,17 @@ export function closeServer(server: Server, graceMs: number): Promise<void> {
 	});
 }
 
-/** Requests that the parser refuses never become an exchange. */
-function answerClientError(error: Error & { readonly code?: string }, socket: Socket): void {
-	if (!socket.writable || error.code === "ECONNRESET") {
+/**
+ * Requests that the parser refuses never become an exchange. In the middle of a response nothing can be said: the text
+ * would be read as part of its body.
+ */
+function answerClientError(
+	error: Error & { readonly code?: string },
+	socket: Duplex,
+	answering: Iterable<ServerResponse>,
+): void {
+	const isAnswering = [...answering].some((response) => response.headersSent);
+	if (isAnswering || !socket.writable || error.code === "ECONNRESET") {
 		socket.destroy();
 		return;
 	}

@@ -87,3 +87,24 @@ test("changes_only from now waits for the snapshot's end; of a full shape it cla
 	expect(answer.text).toBe('[{"headers":{"control":"up-to-date","global_last_seen_lsn":"26803000"}}]');
 	expect(answer.headers).toMatchObject({ "electric-offset": "0_inf", "electric-has-data": "false" });
 });
+
+test("what the parser refuses behind a response that has begun ends the connection, without a word in its body", async () => {
+	await using stand = await HttpStand.start();
+	stand.shape("items", H, 7).snapshot([[SNAPSHOT_END]]);
+	const path = query({ table: "items", offset: "0_inf", handle: H, live: "true", live_sse: "true" });
+	const socket = await open(stand);
+	socket.write(`GET ${path} HTTP/1.1\r\nhost: a\r\n\r\n`);
+	const [head] = (await once(socket, "data")) as [Buffer];
+	expect(head.toString("latin1")).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+	const rest = readAll(socket).catch(() => "");
+	socket.write("no request\r\n\r\n");
+	expect(await rest).not.toContain("400");
+	await stand.parked(0);
+});
+
+test("what the parser refuses on a connection that is not being answered is a 400", async () => {
+	await using stand = await HttpStand.start();
+	const socket = await open(stand);
+	socket.write("no request\r\n\r\n");
+	expect(await readAll(socket)).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
+});
