@@ -6,7 +6,7 @@
 
 import type { MessagePort } from "node:worker_threads";
 import { breakConnection } from "../../shared/break-connection.ts";
-import { releaseConnection, takeConnection } from "./connections.ts";
+import { releaseConnection, takeConnection, withinTime } from "./connections.ts";
 
 export class QueryCancel {
 	readonly #databaseUrl: string;
@@ -57,14 +57,14 @@ export class QueryCancel {
 	}
 }
 
-/** Never rejects: when the server cannot be asked, the statement's own time-out ends it. */
+/** Never rejects, nor waits for ever: when the server cannot be asked, the statement's own time-out ends it. */
 async function cancelBackend(databaseUrl: string, backend: number): Promise<void> {
 	const client = await takeConnection(databaseUrl).catch(() => null);
 	if (client === null) {
 		return;
 	}
 	try {
-		await client.query("SELECT pg_catalog.pg_cancel_backend($1)", [backend]);
+		await client.query({ ...withinTime("SELECT pg_catalog.pg_cancel_backend($1)"), values: [backend] });
 		releaseConnection(databaseUrl, client);
 	} catch {
 		breakConnection(client);

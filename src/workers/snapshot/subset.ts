@@ -76,26 +76,41 @@ async function attempt(task: SubsetTask): Promise<SubsetOutcome> {
 	let clean = false;
 	try {
 		const { body, rows } = await readBody(task, client, await begin(client, task.timeoutMs, cancel));
-		await client.query("COMMIT");
-		clean = true;
+		clean = await endTransaction(client, cancel, "COMMIT");
 		return { kind: "finished", body, rows };
 	} catch (error) {
 		// After an error that the server sent the session lives on. Anything else may have left COPY half read.
-		clean =
-			error instanceof pg.DatabaseError &&
-			(await client.query("ROLLBACK").then(
-				() => true,
-				() => false,
-			));
+		const lives = error instanceof pg.DatabaseError;
+		clean = await endTransaction(lives ? client : null, cancel, "ROLLBACK");
 		throw error;
 	} finally {
-		const cancelled = await cancel.over();
-		if (clean && !cancelled) {
+		if (clean) {
 			releaseConnection(task.databaseUrl, client);
 		} else {
 			breakConnection(client);
 		}
 	}
+}
+
+/**
+ * Ends the query's transaction when nothing is on its way to cancel it, and answers whether the connection may be used
+ * again. Not before: a pooler gives the session to somebody else as soon as the transaction has ended, and the cancel
+ * would hit their query. With a cancel on its way the caller breaks the connection, which ends the session too.
+ * @param client null when the session is beyond use
+ */
+export async function endTransaction(
+	client: { query(text: string): Promise<unknown> } | null,
+	cancel: Pick<QueryCancel, "over">,
+	end: "COMMIT" | "ROLLBACK",
+): Promise<boolean> {
+	const cancelled = await cancel.over();
+	if (cancelled || client === null) {
+		return false;
+	}
+	return client.query(end).then(
+		() => true,
+		() => false,
+	);
 }
 
 /** Begins the transaction, with a snapshot that holds whatever was streamed before this call. */

@@ -6,7 +6,13 @@ import pg from "pg";
 import { describe, expect, it } from "vitest";
 import { SluiceError } from "../../../../src/shared/errors.ts";
 import type { ShapeDefinition } from "../../../../src/shared/shape-definition.ts";
-import { bodyStart, isVisible, subsetError, subsetStatement } from "../../../../src/workers/snapshot/subset.ts";
+import {
+	bodyStart,
+	endTransaction,
+	isVisible,
+	subsetError,
+	subsetStatement,
+} from "../../../../src/workers/snapshot/subset.ts";
 
 const DEFINITION: ShapeDefinition = {
 	table: { oid: 1, schema: "public", name: "Items", kind: "r", columns: [], leafOids: [] },
@@ -99,5 +105,29 @@ describe("an error of PostgreSQL", () => {
 			{ serverMessage: "Unable to create initial snapshot: permission denied for table items" },
 		]);
 		expect(contextOf(subsetError(new Error("socket"), 1))).toMatchObject(["SLUICE_SNAPSHOT_FAILED", {}]);
+	});
+});
+
+describe("the end of a subset's transaction", () => {
+	async function ended(cancelled: boolean): Promise<readonly unknown[]> {
+		const steps: unknown[] = [];
+		const over = async (): Promise<boolean> => {
+			await Promise.resolve();
+			steps.push("nothing is on its way");
+			return cancelled;
+		};
+		const query = async (text: string): Promise<void> => {
+			steps.push(text);
+		};
+		const isUsable = await endTransaction({ query }, { over }, "COMMIT");
+		return [...steps, isUsable];
+	}
+
+	it("comes after the last moment at which a cancel could be sent", async () => {
+		expect(await ended(false)).toEqual(["nothing is on its way", "COMMIT", true]);
+	});
+
+	it("is left to the end of the connection when a cancel was sent: a pooler must not hand the session on", async () => {
+		expect(await ended(true)).toEqual(["nothing is on its way", false]);
 	});
 });
