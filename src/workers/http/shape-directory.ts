@@ -4,6 +4,7 @@
  * answer with a shape that the table does not hold. Called by the shape request.
  */
 
+import { createHash } from "node:crypto";
 import type { RegistrarShapeControl, ResolvedShape, ShapeRequest } from "../../shared/messages.ts";
 import type { ShapeTable } from "../../shared/shape-table.ts";
 import { isGone } from "./shape-view.ts";
@@ -68,10 +69,14 @@ export class ShapeDirectory {
 	}
 }
 
+/** Longer keys are kept as their digest: a client could fill the memory with spellings of one long condition. */
+const KEY_CHARACTERS_MAX = 256;
+
 /** One spelling for one definition as a client gives it. */
 export function definitionKey(request: ShapeRequest): string {
 	const params = Object.entries(request.params).sort(([left], [right]) => (left < right ? -1 : 1));
-	return JSON.stringify([request.table, request.where, params, request.columns, request.replica, request.log]);
+	const key = JSON.stringify([request.table, request.where, params, request.columns, request.replica, request.log]);
+	return key.length > KEY_CHARACTERS_MAX ? createHash("sha256").update(key).digest("base64") : key;
 }
 
 function shared<T>(calls: Map<string, Promise<T>>, key: string, start: () => Promise<T>): Promise<T> {
