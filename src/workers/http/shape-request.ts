@@ -142,8 +142,14 @@ async function answerShape(rooms: ShapeRequestRooms, target: AnswerTarget): Prom
 		await new ShapeReading(rooms, exchange, { parameters, shape }).run();
 		return;
 	}
-	if ((await answerSubset(rooms, target, parameters.subset)) === "gone") {
-		answerGone(rooms, exchange);
+	// A shape whose subset is being read is in use, however long the query waits for its turn.
+	const waiter = rooms.waiters.subscribe(shape.slot);
+	try {
+		if ((await answerSubset(rooms, target, parameters.subset)) === "gone") {
+			answerGone(rooms, exchange);
+		}
+	} finally {
+		waiter.close();
 	}
 }
 

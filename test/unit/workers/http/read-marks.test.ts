@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { HTTP_READ_MARK_INTERVAL_MS } from "../../../../src/shared/limits.ts";
 import { readClockSeconds } from "../../../../src/shared/shape-table.ts";
 import { waitFor } from "../../../support/wait-for.ts";
-import { HttpStand, query } from "./support/http-stand.ts";
+import { HttpStand, query, SUBSET, sharedText } from "./support/http-stand.ts";
 import { SNAPSHOT_END } from "./support/shape-files.ts";
 
 const H = "38216733-1768478340123456";
@@ -32,6 +32,25 @@ test("every read is marked, and a parked reader reads all the time", async () =>
 	leaving.abort();
 	await expect(parked).rejects.toThrow();
 	await stand.parked(0);
+});
+
+test("a shape is being read for as long as a query for its subset waits or runs", async () => {
+	await using stand = await HttpStand.start();
+	stand.shape("items", H, 7).snapshot([[SNAPSHOT_END]]);
+	const asked = Promise.withResolvers<void>();
+	const turn = Promise.withResolvers<void>();
+	stand.registrar.onSubset = async () => {
+		asked.resolve();
+		await turn.promise;
+		return { body: sharedText(SUBSET) };
+	};
+	const answer = stand.get(query({ table: "items", offset: "0_0", handle: H, subset__where: "true" }));
+	await asked.promise;
+	stand.table.markRead(7, 0);
+	const isMarked = () => readClockSeconds() - stand.table.lastRead(7) <= 1;
+	await waitFor("the shape to be marked", isMarked, { timeoutMs: 10 * HTTP_READ_MARK_INTERVAL_MS });
+	turn.resolve();
+	expect((await answer).status).toBe(200);
 });
 
 test("a schema header that is out of date is asked for again, by definition and by handle", async () => {
