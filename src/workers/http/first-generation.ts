@@ -20,10 +20,14 @@ export function tableInPath(segments: readonly string[]): string | null {
 	return segments[2] ?? null;
 }
 
-/** The same request in today's form. */
+/**
+ * The same request in today's form. A request that names a table in both places gets neither: a proxy in front may have
+ * checked the other one.
+ */
 export function translatedQuery(query: Query, table: string): Query {
 	const shapeId = query.get(SHAPE_ID);
-	return new Map([...query, ["table", table], ...(shapeId === undefined ? [] : ([["handle", shapeId]] as const))]);
+	const named = query.has("table") ? null : table;
+	return new Map([...query, ["table", named], ...(shapeId === undefined ? [] : ([["handle", shapeId]] as const))]);
 }
 
 /** Adds the old names to `headers`, and tells browsers that scripts may read them. */
