@@ -65,13 +65,27 @@ export class PieceSource {
 	}
 }
 
-/** Sends one buffer as the whole body. */
+/** Sends one buffer as the whole body; a large one in pieces, so that a reader who is slow is not taken for one who stalls. */
 export function sendWhole(response: ServerResponse, body: Buffer | string): void {
+	if (typeof body !== "string" && body.length > HTTP_READ_BYTES) {
+		void sendSlices(response, body);
+		return;
+	}
 	response.end(body);
 	if (!response.writableFinished) {
 		const timer = setTimeout(() => response.destroy(), HTTP_WRITE_STALL_MS);
 		response.once("close", () => clearTimeout(timer));
 	}
+}
+
+/** Does not reject. */
+async function sendSlices(response: ServerResponse, body: Buffer): Promise<void> {
+	for (let from = 0; from < body.length; from += HTTP_READ_BYTES) {
+		if (!(await writeOut(response, body.subarray(from, from + HTTP_READ_BYTES)))) {
+			return;
+		}
+	}
+	response.end();
 }
 
 /**
