@@ -7,7 +7,7 @@
 /** The first delay after a failure, and the first after a link was given up. */
 export const RETRY_DELAY_FIRST_MS = 500;
 /** The longest delay after a failure; whoever stays away looks this often whether it may come back. */
-export const RETRY_DELAY_MAX_MS = 10_000;
+const RETRY_DELAY_MAX_MS = 10_000;
 
 /** Pure: the delay before the next attempt, with a fifth of jitter. `random` is in [0, 1). */
 export function retryDelayMs(attempt: number, operatorNeeded: boolean, random: number): number {

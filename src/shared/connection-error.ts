@@ -80,7 +80,7 @@ export function errorFromThrown(thrown: unknown, facts: ConnectionErrorFacts): S
 }
 
 /** Classifies an error of our side of the socket: system, TLS, or pg's own. */
-export function classifyLocalError(systemCode: string | null, message: string, phase: ConnectionPhase): Classification {
+function classifyLocalError(systemCode: string | null, message: string, phase: ConnectionPhase): Classification {
 	const tlsProblem = systemCode === null ? undefined : TLS_PROBLEMS[systemCode];
 	if (tlsProblem !== undefined) {
 		return { code: "SLUICE_LINK_REFUSED", problem: tlsProblem };

@@ -1,7 +1,6 @@
 /**
  * Failures of file operations, put into the words of the error table. Owns the mapping; must never swallow a
- * failure. Called by the lane and its log room, the
- * snapshot tasks and the catalogue.
+ * failure. Called by the lane and its log room, the snapshot tasks and the catalogue.
  */
 
 import { SluiceError } from "./errors.ts";

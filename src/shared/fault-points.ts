@@ -1,7 +1,7 @@
 /**
  * Named places where a test may cause a fault, and the closed vocabulary of what it may cause. Absent in
  * production: a plan reaches a thread only through the options of `startDaemon`, which no environment
- * variable sets. Called by the lane and the link; planned by test/faults.
+ * variable sets. Called by the lane; planned by test/faults.
  */
 
 export type FaultPoint =

@@ -1,8 +1,8 @@
 /**
  * The flow between the link and the lanes: frames become batches, batches wait in the window, reports free it
  * and move the acknowledgement. Owns the backlog and the age timer; must never wait for anything. Every event
- * (frame, end of a read, report, timer) ends in `pump`, which looks at the whole state. Wired by
- * main/replication.ts.
+ * (frame, end of a read, report, timer) ends in `pump`, which looks at the whole state. Made by the
+ * daemon, driven by replication.ts.
  */
 
 import { BATCH_AGE_MAX_MS } from "../../shared/limits.ts";

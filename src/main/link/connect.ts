@@ -14,7 +14,7 @@ import { SluiceError } from "../../shared/errors.ts";
 import { type ConnectAttempt, connectAttempts, firstOfTwo, maySucceedWithoutTls } from "../../shared/tls-attempts.ts";
 import { openRawSocket, type RawSocket, wrapTlsSocket } from "./raw-socket.ts";
 
-export const STEP_CONNECT = "connect";
+const STEP_CONNECT = "connect";
 
 /** Every value is the text that the server sent. */
 export type Row = Readonly<Record<string, string | null>>;

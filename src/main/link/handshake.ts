@@ -182,7 +182,7 @@ async function readTimelineHistory(ladder: Ladder, timeline: number): Promise<re
  * Lines of "timeline, switch point, reason", separated by blanks; comments begin with #. Null when a line is
  * something else. Source: PostgreSQL `readTimeLineHistory`.
  */
-export function parseTimelineHistory(content: string): readonly TimelineSwitch[] | null {
+function parseTimelineHistory(content: string): readonly TimelineSwitch[] | null {
 	const switches: TimelineSwitch[] = [];
 	for (const line of content.split("\n").map((each) => each.trim())) {
 		if (line === "" || line.startsWith("#")) {

@@ -22,7 +22,7 @@ export interface PostmasterFacts {
 }
 
 /** Null when the text holds no pid. */
-export function parsePostmasterFile(text: string): PostmasterFacts | null {
+function parsePostmasterFile(text: string): PostmasterFacts | null {
 	const lines = text.split("\n").map((line) => line.trim());
 	const pid = Number(lines[LINE_PID]);
 	const port = Number(lines[LINE_PORT]);

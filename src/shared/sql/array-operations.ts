@@ -11,15 +11,6 @@ export type CompareElements<T> = (left: T, right: T) => number;
 
 const INT4_MAX = 2_147_483_647;
 
-/** array_eq: dimensions, lower bounds and elements; NULL elements equal each other. */
-export function arraysEqual<T>(left: ArrayValue<T>, right: ArrayValue<T>, compare: CompareElements<T>): boolean {
-	return (
-		sameNumbers(left.dimensions, right.dimensions) &&
-		sameNumbers(left.lowerBounds, right.lowerBounds) &&
-		left.elements.every((element, index) => compareNullable(element, right.elements[index] ?? null, compare) === 0)
-	);
-}
-
 /** array_cmp: elements first (NULL above all others), then their number, dimensions and lower bounds. */
 export function compareArrays<T>(left: ArrayValue<T>, right: ArrayValue<T>, compare: CompareElements<T>): number {
 	const shared = Math.min(left.elements.length, right.elements.length);

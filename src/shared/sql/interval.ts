@@ -8,8 +8,8 @@
 import { MICROSECONDS_PER_DAY } from "../calendar.ts";
 import { type Exact, exactOf, UNEVALUABLE } from "./value.ts";
 
-export const DAYS_PER_MONTH = 30;
-export const SECONDS_PER_DAY = 86_400;
+const DAYS_PER_MONTH = 30;
+const SECONDS_PER_DAY = 86_400;
 const INT4_MIN = -2_147_483_648;
 const INT4_MAX = 2_147_483_647;
 const INT8_MIN = -(2n ** 63n);

@@ -252,7 +252,7 @@ function exactDecimal(value: number): Decimal {
 }
 
 /** Rounds decimal text to single precision once, not by way of double precision. */
-export function singleOfDecimal(text: string, exact: Decimal): number {
+function singleOfDecimal(text: string, exact: Decimal): number {
 	const double = Number(text);
 	const single = Math.fround(double);
 	if (single === double || !Number.isFinite(single)) {

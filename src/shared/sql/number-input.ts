@@ -33,7 +33,7 @@ export function trimSpace(text: string): string {
 }
 
 /** Without trailing characters of a set. A loop: a regular expression anchored at the end takes quadratic time. */
-export function withoutTrailing(text: string, characters: string): string {
+function withoutTrailing(text: string, characters: string): string {
 	let end = text.length;
 	while (end > 0 && characters.includes(text[end - 1] ?? "")) {
 		end -= 1;

@@ -28,7 +28,7 @@ export interface RegexOptions {
 	readonly isUnicode: boolean;
 }
 
-export const LAST_CODE_POINT = 0x10_ffff;
+const LAST_CODE_POINT = 0x10_ffff;
 /** PostgreSQL's DUPMAX. */
 const REPETITIONS_MAX = 255;
 

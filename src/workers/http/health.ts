@@ -35,7 +35,7 @@ export function healthOf(level: StatusLevel, progress: number): Health {
 }
 
 /** What is served may be older than this long: nothing has come through, or been looked for, since. */
-export function staleForMs(progress: Status["progress"]): number {
+function staleForMs(progress: Status["progress"]): number {
 	return progress.state === "streaming" ? 0 : progress.ageMs;
 }
 

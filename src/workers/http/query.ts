@@ -10,7 +10,7 @@ import { HTTP_QUERY_PAIRS_MAX } from "../../shared/limits.ts";
 export type QueryValue = string | ReadonlyMap<string, string | null> | null;
 export type Query = ReadonlyMap<string, QueryValue>;
 
-export const EMPTY_QUERY: Query = new Map();
+const EMPTY_QUERY: Query = new Map();
 
 const NESTED_KEY = /^([^[\]]+)\[([^[\]]*)\]$/;
 const DEEPER_KEY = /^([^[\]]+)\[([^[\]]*)\](?:\[[^[\]]*\])+$/;
@@ -64,7 +64,7 @@ function assign(query: Map<string, string | Map<string, string | null> | null>, 
 }
 
 /** `+` is a space; null when the encoding is broken. */
-export function decodeFormText(text: string): string | null {
+function decodeFormText(text: string): string | null {
 	try {
 		return decodeURIComponent(text.includes("+") ? text.replaceAll("+", " ") : text);
 	} catch {

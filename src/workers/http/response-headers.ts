@@ -73,7 +73,7 @@ export interface ShapeAnswerFacts extends CacheFacts {
 }
 
 /** A cache must keep the forms of a body apart, also while it has seen one only. */
-export function encodingHeaders(encoding: Encoding): Headers {
+function encodingHeaders(encoding: Encoding): Headers {
 	return { vary: "accept-encoding", ...(encoding === "identity" ? {} : { "content-encoding": encoding }) };
 }
 

@@ -40,7 +40,7 @@ export interface SubsetAnswerRooms {
  * place and a later one would be skipped for ever. For `now` the end of the log; for a shape that cannot say where
  * that is, its beginning.
  */
-export function subsetOffset(requested: RequestOffset, view: Pick<ShapeView, "logReadable" | "log">): string {
+function subsetOffset(requested: RequestOffset, view: Pick<ShapeView, "logReadable" | "log">): string {
 	switch (requested.kind) {
 		case "before-all":
 			return "0_0";

@@ -12,7 +12,7 @@ import type { StreamPosition } from "./stream-position.ts";
 /** The change counts. */
 export const ADMIT = 0;
 /** It is in the snapshot, or of the transaction during which the shape was added. */
-export const SKIP = 1;
+const SKIP = 1;
 /** The log has it already: it is being replayed. */
 export const PRESENT = 2;
 export type Verdict = typeof ADMIT | typeof SKIP | typeof PRESENT;

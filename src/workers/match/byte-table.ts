@@ -3,7 +3,7 @@
  * making a string of it. Owns its memory layout: what a lookup touches is in two flat arrays (a record a place,
  * and the keys' bytes), because with many keys the cost is cache misses, not instructions. Open addressing,
  * linear probing, deletion by shifting back: no tombstones, so removal leaves no trace. Called by
- * filter-index.ts and compile.ts.
+ * index-tables.ts and compile.ts.
  */
 
 const CAPACITY_MIN = 8;

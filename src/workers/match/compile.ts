@@ -1,7 +1,7 @@
 /**
  * A checked tree into a function over raw tuples. Owns the three-valued logic and the choice of how values are
  * read; must agree with PostgreSQL on every tree that the where room makes, or throw UNEVALUABLE. Called by
- * filter-index.ts; test/pg/where-oracle.pg.test.ts compares it with PostgreSQL.
+ * range-form.ts and shared-conditions.ts; test/pg/where-oracle.pg.test.ts compares it with PostgreSQL.
  */
 
 import { invariant, unreachable } from "../../shared/assert.ts";

@@ -2,7 +2,7 @@
  * Intervals of an ordered type, each with something behind it, so that a value finds all the intervals it lies in
  * without looking at the others. A treap by lower bound in which every place knows the highest upper bound below
  * it. Owns that order; knows nothing of columns. Adding, removing and, beside the hits, finding cost the logarithm
- * of the number of intervals. Called by filter-index.ts.
+ * of the number of intervals. Called by index-tables.ts.
  */
 
 /** One end. `value` null: there is none on this side. */

@@ -47,7 +47,7 @@ export function sqlStateOf(error: unknown): string | null {
 }
 
 /** Whether the error says nothing about the statement, only that the database could not be asked. */
-export function isUnavailable(error: unknown): boolean {
+function isUnavailable(error: unknown): boolean {
 	if (isServerReport(error)) {
 		return meansUnavailable(error);
 	}

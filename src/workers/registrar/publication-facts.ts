@@ -118,7 +118,7 @@ export async function readTableFacts(
 	};
 }
 
-export async function readMembership(
+async function readMembership(
 	session: SqlSession,
 	publication: PublicationFacts,
 	tableOid: number,

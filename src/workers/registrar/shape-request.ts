@@ -121,7 +121,7 @@ function notPermanent(name: QualifiedName): string {
 /** PostgreSQL publishes no table of these. */
 const SYSTEM_SCHEMAS: ReadonlySet<string> = new Set(["pg_catalog", "information_schema", "pg_toast"]);
 
-export function missingTable(name: QualifiedName): string {
+function missingTable(name: QualifiedName): string {
 	return `Table ${displayQualified(name)} does not exist. If the table name contains capitals or special characters you must quote it.`;
 }
 
@@ -130,7 +130,7 @@ function foreignPartitions(name: QualifiedName, partitions: readonly string[]): 
 }
 
 /** Names of the primary key's columns in key order; empty without one. */
-export function primaryKeyOf(table: TableInfo): readonly string[] {
+function primaryKeyOf(table: TableInfo): readonly string[] {
 	return table.columns
 		.filter((column) => column.primaryKeyIndex !== null)
 		.sort((left, right) => (left.primaryKeyIndex ?? 0) - (right.primaryKeyIndex ?? 0))
@@ -147,7 +147,7 @@ export function keyColumnsOf(table: TableInfo): readonly string[] {
  * The selected columns, sorted by code unit.
  * @throws SluiceError `SLUICE_REQUEST_INVALID`
  */
-export function selectColumns(
+function selectColumns(
 	inspected: InspectedTable,
 	given: readonly string[] | null,
 	serverVersion: number,

@@ -21,7 +21,7 @@ export interface SessionSight {
  * Pure: whether the server has given us, or is waiting to give us, what we do not get. After `SILENCE_MS` without a
  * byte nothing else explains a session that is gone, has ended its statement, or waits for its client.
  */
-export function isDeaf(sight: SessionSight | null): boolean {
+function isDeaf(sight: SessionSight | null): boolean {
 	return sight === null || sight.state?.startsWith("idle") === true || sight.wait === "ClientWrite";
 }
 

@@ -66,7 +66,7 @@ export interface TypedOperand {
 }
 
 /** The type of an operand after its casts. */
-export function operandType(operand: ColumnOperand): ValueType {
+function operandType(operand: ColumnOperand): ValueType {
 	return operand.casts.at(-1) ?? operand.type;
 }
 

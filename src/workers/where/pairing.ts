@@ -121,7 +121,7 @@ function untypedTarget(other: TypedOperand): ValueType {
 	return other.type === "varchar" ? "text" : other.type;
 }
 
-export function withCast(operand: ColumnOperand, type: ScalarType): ColumnOperand {
+function withCast(operand: ColumnOperand, type: ScalarType): ColumnOperand {
 	return { ...operand, casts: [...operand.casts, type] };
 }
 

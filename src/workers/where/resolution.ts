@@ -57,7 +57,7 @@ function categoryOf(type: ValueType): Category {
 	return type.endsWith("[]") ? "A" : CATEGORY[type as ScalarType];
 }
 
-export function isImplicit(from: ValueType, to: ValueType): boolean {
+function isImplicit(from: ValueType, to: ValueType): boolean {
 	return from === to || IMPLICIT[from]?.includes(to) === true;
 }
 

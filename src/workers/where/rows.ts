@@ -21,7 +21,7 @@ export function rowFields(value: unknown): readonly unknown[] | null {
 }
 
 /** @throws WhereRefusal when the rows are not of one length */
-export function compareRows(
+function compareRows(
 	left: Fields,
 	operator: CompareOperator,
 	right: Fields,
@@ -47,7 +47,7 @@ export function compareRows(
 }
 
 /** IS [NOT] DISTINCT FROM of rows: whether any pair is. */
-export function distinctRows(
+function distinctRows(
 	left: Fields,
 	right: Fields,
 	negated: boolean,

@@ -9,7 +9,6 @@ import {
 	arrayOf,
 	arrayPosition,
 	arraySlice,
-	arraysEqual,
 	arraysOverlap,
 	compareArrays,
 	concatenateArrays,
@@ -45,7 +44,7 @@ describe("arrays", () => {
 		["{}", "{}", true],
 		["{}", "{NULL}", false],
 	])("%s = %s is %s", (left, right, expected) => {
-		expect(arraysEqual(array(left), array(right), compare)).toBe(expected);
+		expect(compareArrays(array(left), array(right), compare) === 0).toBe(expected);
 	});
 
 	it("order as PostgreSQL's btree does: elements, NULL last, then length, dimensions and bounds", () => {
