@@ -28,7 +28,7 @@ import { likeNode } from "./like-operator.ts";
 import { compareOperator, comparesEach, equalsAny, NULL_CONDITION, unifyItems } from "./lists.ts";
 import { pairExpressions } from "./pairing.ts";
 import { type Pairing, quantifiedNode } from "./quantified.ts";
-import { shown, shownName, WhereRefusal } from "./refusal.ts";
+import { shown, shownName, unknownOperator, WhereRefusal } from "./refusal.ts";
 import { isRegexOperator, regexNode, similarPattern } from "./regex-operator.ts";
 import { type RowPairing, rowCondition, rowFields, rowIsNull } from "./rows.ts";
 import { coalesce, extreme, nullIf } from "./special-forms.ts";
@@ -356,7 +356,7 @@ class Checker {
 		const operator = compareOperator(name);
 		const isRegex = isRegexOperator(name);
 		if (operator === null && !isRegex && !isCallable("binary", name, 2)) {
-			throw new WhereRefusal(`unknown binary operator ${JSON.stringify(shown(name))}`, location);
+			throw new WhereRefusal(unknownOperator(name), location);
 		}
 		const [left, right] = this.#sides(node);
 		if (isRegex) {

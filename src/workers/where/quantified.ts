@@ -22,7 +22,7 @@ import { convertedOperand } from "./conversion.ts";
 import { type Expression, settleUntyped, typedOperand } from "./expression.ts";
 import { compareOperator, comparesEach, equalsAny, NULL_CONDITION } from "./lists.ts";
 import { isText, pairExpressions } from "./pairing.ts";
-import { shown, WhereRefusal } from "./refusal.ts";
+import { unknownOperator, WhereRefusal } from "./refusal.ts";
 import type { SyntaxNode } from "./syntax-node.ts";
 
 /** How the checker builds conditions of two values. */
@@ -40,7 +40,7 @@ export function quantifiedNode(node: SyntaxNode, name: string, isAny: boolean, p
 	const right = arrayItems(node.fields["rexpr"], location, pairing.calls, pairing.check);
 	const operator = compareOperator(name);
 	if (operator === null && !isLike(name)) {
-		throw new WhereRefusal(`unknown binary operator ${JSON.stringify(shown(name))}`, location);
+		throw new WhereRefusal(unknownOperator(name), location);
 	}
 	return "array" in right
 		? overArray(left, operator ?? (name as LikeOperator), right.array, isAny, location, pairing.calls)

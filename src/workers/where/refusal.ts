@@ -40,3 +40,28 @@ export function shown(value: string): string {
 export function shownName(name: string): string {
 	return /^[a-z_][a-z0-9_$]*$/.test(name) ? name : `"${shown(name)}"`;
 }
+
+/** Why PostgreSQL has an operator and a `where` has not. */
+const OPERATOR_REASONS: Readonly<Record<string, string>> = {
+	"^": "its last digits depend on the mathematics library of the server; multiply instead",
+	"||/": "its last digits depend on the mathematics library of the server",
+	"@@": "text search depends on a configuration of the server",
+};
+
+/** The message for a binary operator that does not exist here. */
+export function unknownOperator(name: string): string {
+	const reason = Object.hasOwn(OPERATOR_REASONS, name) ? `: ${OPERATOR_REASONS[name]}` : "";
+	return `unknown binary operator ${JSON.stringify(shown(name))}${reason}`;
+}
+
+/** Why an expression that PostgreSQL's grammar has is none here. */
+const TAG_REASONS: Readonly<Record<string, string>> = {
+	CollateClause: "texts are compared by their bytes; leave COLLATE out",
+	SQLValueFunction: "its value changes with time or session; send a constant",
+};
+
+/** The message for a kind of expression that does not exist here. */
+export function unsupportedTag(tag: string): string {
+	const reason = Object.hasOwn(TAG_REASONS, tag) ? `: ${TAG_REASONS[tag]}` : "";
+	return `${tag} is not supported in this context${reason}`;
+}

@@ -4,7 +4,7 @@
  * in a construct that nobody checked. Called by the checkers of this room.
  */
 
-import { WhereRefusal } from "./refusal.ts";
+import { unsupportedTag, WhereRefusal } from "./refusal.ts";
 
 export interface SyntaxNode {
 	readonly tag: Tag;
@@ -56,7 +56,7 @@ export function openNode(value: unknown, outerLocation: number | null): SyntaxNo
 	const [tag, fields] = entry;
 	const location = numberField(fields, "location") ?? outerLocation;
 	if (!isTag(tag)) {
-		throw new WhereRefusal(`${tag} is not supported in this context`, location);
+		throw new WhereRefusal(unsupportedTag(tag), location);
 	}
 	const allowed: readonly string[] | null = FIELDS[tag];
 	if (allowed !== null) {
