@@ -90,8 +90,11 @@ class BodyReception {
 		}, this.#limits.waitMs);
 		request.on("data", (piece: Buffer) => this.#take(piece));
 		request.once("end", () => this.#end());
-		// Also after "end": then it changes nothing.
+		// Also after "end": then it changes nothing, the lease least of all.
 		const onBroken = (): void => {
+			if (this.#settled) {
+				return;
+			}
 			this.#refuse(badRequest({ error: "Failed to read request body" }));
 			this.#settleRefused(true);
 		};

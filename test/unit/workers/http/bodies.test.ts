@@ -7,7 +7,7 @@ import { createLogger } from "../../../../src/shared/logging.ts";
 import { BodyBudget } from "../../../../src/workers/http/body-budget.ts";
 import { LevelWatch } from "../../../../src/workers/http/level-watch.ts";
 import { parseRequestBody } from "../../../../src/workers/http/request-body.ts";
-import { HttpStand, query } from "./support/http-stand.ts";
+import { HttpStand, query, SUBSET, sharedText } from "./support/http-stand.ts";
 import { SNAPSHOT_END, snapshotRow } from "./support/shape-files.ts";
 
 const KIB = 1024;
@@ -83,6 +83,26 @@ describe("bodies on their way", () => {
 		const [piece] = (await once(socket, "data")) as [Buffer];
 		expect(piece.toString("latin1")).toMatch(/^HTTP\/1\.1 200 /);
 		socket.destroy();
+	});
+
+	test("that ask for a subset count until the subset is answered", async () => {
+		const stand = await standWithShape({ bodyLimits: LIMITS });
+		await using _stand = stand;
+		const asked = Promise.withResolvers<void>();
+		const turn = Promise.withResolvers<void>();
+		stand.registrar.onSubset = async () => {
+			asked.resolve();
+			await turn.promise;
+			return { body: sharedText(SUBSET) };
+		};
+		const held = () => stand.thread.gauges()["bodyBytes"] ?? 0;
+		const body = JSON.stringify({ where: "x = $1", params: { 1: "x".repeat(100 * KIB) } });
+		const answer = stand.send("POST", query({ table: "items", offset: "now" }), { body });
+		await asked.promise;
+		expect(held()).toBe(body.length);
+		turn.resolve();
+		expect((await answer).status).toBe(200);
+		await until(() => held() === 0);
 	});
 
 	test("that do not arrive in time are a 408 and give their bytes back", async () => {
