@@ -25,6 +25,8 @@ export interface ElectricIdle {
 	readonly name: string;
 	/** For the README and the log line. */
 	readonly why: string;
+	/** Who sets it relies on it: that it has no effect is a warning. */
+	readonly isReliedOn?: true;
 }
 
 const DURATION_UNITS_MS: Readonly<Record<string, number>> = {
@@ -203,7 +205,11 @@ export const ELECTRIC_IDLE: readonly ElectricIdle[] = [
 		"connections to PostgreSQL are opened as they are needed, eight at most for first data",
 		"ELECTRIC_DB_POOL_SIZE",
 	),
-	...idle(`${ELSEWHERE}: sslmode=verify-full&sslrootcert=FILE`, "ELECTRIC_DATABASE_CA_CERTIFICATE_FILE"),
+	{
+		name: "ELECTRIC_DATABASE_CA_CERTIFICATE_FILE",
+		why: `${ELSEWHERE}: sslmode=verify-full&sslrootcert=FILE`,
+		isReliedOn: true,
+	},
 	...idle("every address of the host is tried, in the order of the system's resolver", "ELECTRIC_DATABASE_USE_IPV6"),
 	...idle(
 		"the link has a keepalive of its own",

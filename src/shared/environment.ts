@@ -84,8 +84,12 @@ export function readEnvironment(environment: Environment, ours: readonly string[
 	};
 	said("info", "variables of Electric were taken over", used);
 	said("warn", "variables of Electric are overruled by others that are set too", overruled);
-	const idle = ELECTRIC_IDLE.filter(({ name }) => given(name) !== null).map(({ name, why }) => `${name}: ${why}`);
-	said("info", "variables of Electric are accepted and have no effect", idle);
+	const idle = ELECTRIC_IDLE.filter(({ name }) => given(name) !== null);
+	for (const level of ["warn", "info"] as const) {
+		const ofLevel = idle.filter(({ isReliedOn }) => (isReliedOn === true) === (level === "warn"));
+		const variables = ofLevel.map(({ name, why }) => `${name}: ${why}`);
+		said(level, "variables of Electric are accepted and have no effect", variables);
+	}
 	said("warn", "unknown variables, is one of them misspelt?", unknownNames(environment, ours));
 	return { values, origins, problems, notes };
 }

@@ -125,10 +125,19 @@ describe("a variable of Electric", () => {
 		expect(problemsOf({ [variable]: value })).toEqual([problem]);
 	});
 
-	it.each(ELECTRIC_IDLE.map(({ name, why }) => [name, why]))("%s is accepted and changes nothing", (name, why) => {
+	it.each(ELECTRIC_IDLE)("$name is accepted and changes nothing", ({ name, why, isReliedOn }) => {
+		const level = isReliedOn === true ? "warn" : "info";
 		expect(parseConfig({ [name]: "7" })).toEqual(parseConfig({}));
 		expect(configurationNotes({ [name]: "7" })).toEqual([
-			{ level: "info", message: expect.stringContaining("no effect"), variables: [`${name}: ${why}`] },
+			{ level, message: expect.stringContaining("no effect"), variables: [`${name}: ${why}`] },
+		]);
+	});
+
+	it("warns of a certificate that is not looked at", () => {
+		const notes = configurationNotes({ ELECTRIC_DATABASE_CA_CERTIFICATE_FILE: "/ca.pem", ELECTRIC_DB_POOL_SIZE: "5" });
+		expect(notes.map(({ level, variables }) => [level, variables.map((text) => text.split(":")[0])])).toEqual([
+			["warn", ["ELECTRIC_DATABASE_CA_CERTIFICATE_FILE"]],
+			["info", ["ELECTRIC_DB_POOL_SIZE"]],
 		]);
 	});
 
