@@ -49,6 +49,7 @@ function serverMessage(sqlState: string, message: string): string {
 	if (sqlState === "42501") {
 		return `Unable to create initial snapshot: ${message}`;
 	}
-	// Data exceptions quote the value they stumbled over.
-	return sqlState.startsWith("22") ? message.replace(/: ".*$/s, "") : message;
+	// Data exceptions quote the value they stumbled over, at the end or before the rest: perhaps that of a row which the
+	// reader may not see, since the planner chooses which condition it looks at first.
+	return sqlState.startsWith("22") ? message.replace(/: ".*$/s, "").replace(/".*"/s, "…") : message;
 }

@@ -83,6 +83,18 @@ describe("an error of PostgreSQL", () => {
 		]);
 	});
 
+	it.each([
+		['value "98765432109" is out of range for type integer', "value … is out of range for type integer"],
+		['"1e999" is out of range for type double precision', "… is out of range for type double precision"],
+		['value "a\nb "c" d" is out of range for type smallint', "value … is out of range for type smallint"],
+		['date/time field value out of range: "2024-13-01"', "date/time field value out of range"],
+	])("keeps %j to itself but for what is wrong with it", (message, said) => {
+		expect(contextOf(subsetError(serverError("22003", message), 1_000))).toEqual([
+			"SLUICE_REQUEST_INVALID",
+			{ errors: { subset: { where: said } } },
+		]);
+	});
+
 	it("about a missing ordering is the client's too", () => {
 		const error = subsetError(serverError("42883", "could not identify an ordering operator for type json"), 1_000);
 		expect(contextOf(error)).toEqual([
