@@ -5,6 +5,7 @@ import { connect, type Socket } from "node:net";
 import { expect, test } from "vitest";
 import { HTTP_HEADER_BYTES_MAX } from "../../../../src/shared/limits.ts";
 import { SLOT_ACTIVE, SLOT_SNAPSHOTTING } from "../../../../src/shared/shape-table.ts";
+import { waitFor } from "../../../support/wait-for.ts";
 import { HttpStand, query } from "./support/http-stand.ts";
 import { SNAPSHOT_END } from "./support/shape-files.ts";
 
@@ -107,4 +108,17 @@ test("what the parser refuses on a connection that is not being answered is a 40
 	const socket = await open(stand);
 	socket.write("no request\r\n\r\n");
 	expect(await readAll(socket)).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
+});
+
+test("requests that were sent ahead on a connection that is gone give back what they hold", async () => {
+	await using stand = await HttpStand.start({ environment: { SLUICE_LONG_POLL_TIMEOUT_MS: "30000" } });
+	stand.shape("items", H, 7).snapshot([[SNAPSHOT_END]]);
+	const path = query({ table: "items", offset: "0_inf", handle: H, live: "true" });
+	const socket = await open(stand);
+	socket.write(`GET ${path} HTTP/1.1\r\nhost: a\r\n\r\n`.repeat(3));
+	await stand.parked(3);
+	expect(stand.thread.gauges()).toMatchObject({ existing: 3 });
+	socket.destroy();
+	await stand.parked(0);
+	await waitFor("the permits to be back", () => stand.thread.gauges()["existing"] === 0);
 });
