@@ -12,6 +12,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { RUN_DIRECTORY_VARIABLE } from "./run-directory.ts";
 import { type TemporaryDirectory, temporaryDirectory } from "./temporary-directory.ts";
+import { CERTIFICATE_PATH, KEY_PATH } from "./tls.ts";
 import { waitFor } from "./wait-for.ts";
 
 const run = promisify(execFile);
@@ -70,11 +71,14 @@ async function unpackPackage(): Promise<string> {
 
 export class Nginx {
 	readonly port: number;
+	/** HTTP/2 over TLS, with the certificate of tls.ts. */
+	readonly securePort: number;
 	readonly #directory: TemporaryDirectory;
 	readonly #child: ChildProcess;
 
-	private constructor(port: number, directory: TemporaryDirectory, child: ChildProcess) {
+	private constructor(port: number, securePort: number, directory: TemporaryDirectory, child: ChildProcess) {
 		this.port = port;
+		this.securePort = securePort;
 		this.#directory = directory;
 		this.#child = child;
 	}
@@ -88,7 +92,9 @@ export class Nginx {
 		const directory = await temporaryDirectory("nginx");
 		await chmod(directory.path, 0o755);
 		const port = await freePort();
-		await writeFile(join(directory.path, "sluice.conf"), await configuration(directory.path, port, upstreamPort));
+		const securePort = await freePort();
+		const ports = { port, securePort, upstreamPort };
+		await writeFile(join(directory.path, "sluice.conf"), await configuration(directory.path, ports));
 		await writeFile(join(directory.path, "nginx.conf"), mainConfiguration(directory.path));
 		const child = spawn(binary, ["-p", directory.path, "-c", join(directory.path, "nginx.conf")], {
 			stdio: ["ignore", "ignore", "pipe"],
@@ -97,7 +103,7 @@ export class Nginx {
 		child.stderr?.on("data", (chunk: Buffer) => {
 			errors = (errors + chunk.toString("utf8")).slice(-10_000);
 		});
-		const nginx = new Nginx(port, directory, child);
+		const nginx = new Nginx(port, securePort, directory, child);
 		await waitFor("nginx to answer", async () => {
 			if (child.exitCode !== null) {
 				throw new Error(`nginx ended with ${child.exitCode}: ${errors}`);
@@ -117,12 +123,16 @@ export class Nginx {
 	}
 }
 
-/** The users' file with the three addresses changed that its first lines say to change. */
-async function configuration(directory: string, port: number, upstreamPort: number): Promise<string> {
+/** The users' file with the three addresses changed that its first lines say to change, and what they say of TLS. */
+async function configuration(
+	directory: string,
+	{ port, securePort, upstreamPort }: { port: number; securePort: number; upstreamPort: number },
+): Promise<string> {
 	let text = await readFile(CONFIGURATION, "utf8");
+	const secure = `listen 127.0.0.1:${securePort} ssl http2; ssl_certificate ${CERTIFICATE_PATH}; ssl_certificate_key ${KEY_PATH};`;
 	const changes = [
 		["server 127.0.0.1:3000;", `server 127.0.0.1:${upstreamPort};`],
-		["listen 8080;", `listen 127.0.0.1:${port};`],
+		["listen 8080;", `listen 127.0.0.1:${port}; ${secure}`],
 		["/var/cache/nginx/sluice", join(directory, "cache")],
 	] as const;
 	for (const [old, replacement] of changes) {
