@@ -32,7 +32,9 @@ export default defineConfig({
 					testTimeout: 60_000,
 					hookTimeout: 120_000,
 					unstubEnvs: true,
-					// After the unit tests: some of these measure delays, and two of them at a time fill two cores.
+					// Most of their time these wait for a server: two at a time leave half of two cores idle.
+					maxWorkers: 3,
+					// After the unit tests: some of these measure delays.
 					sequence: { groupOrder: 1 },
 				},
 			},
