@@ -24,7 +24,7 @@ async function sqlAt<R>(url: string, text: string): Promise<R[]> {
 	}
 }
 
-describe.each(embeddedServers([18]))("$name", (kind) => {
+describe.each(embeddedServers([17, 18]))("$name", (kind) => {
 	const server = useServer(kind);
 	const daemons = useDaemons();
 
