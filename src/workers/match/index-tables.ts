@@ -17,14 +17,20 @@ import type { ColumnPosition } from "./truth.ts";
 
 export type EnterNode = (node: IndexNode) => void;
 
-/** Nodes by the bytes of something. */
+/** Nodes by bytes of one column. */
 class ByteNodes implements NodeParent {
 	readonly owner: IndexNode;
+	readonly column: string;
+	readonly form: KeyForm;
+	readonly position: ColumnPosition;
 	readonly nodes = new ByteTable<IndexNode>();
 	readonly #keys = new Map<IndexNode, Uint8Array>();
 
-	constructor(owner: IndexNode) {
+	constructor(owner: IndexNode, column: string, form: KeyForm, position: ColumnPosition) {
 		this.owner = owner;
+		this.column = column;
+		this.form = form;
+		this.position = position;
 	}
 
 	/** The nodes of a step, made when they are not there. Where a row needs all keys, the one with the fewest shapes. */
@@ -65,16 +71,6 @@ class ByteNodes implements NodeParent {
 /** The values of one column. */
 export class EqualityTable extends ByteNodes {
 	readonly kind = "equality";
-	readonly column: string;
-	readonly form: KeyForm;
-	readonly position: ColumnPosition;
-
-	constructor(owner: IndexNode, column: string, form: KeyForm, position: ColumnPosition) {
-		super(owner);
-		this.column = column;
-		this.form = form;
-		this.position = position;
-	}
 }
 
 const OPEN = 0x7b;
@@ -87,16 +83,6 @@ const NULL_ELEMENT = Buffer.from("NULL");
 /** The elements of one array column. */
 export class ElementTable extends ByteNodes {
 	readonly kind = "element";
-	readonly column: string;
-	readonly form: KeyForm;
-	readonly position: ColumnPosition;
-
-	constructor(owner: IndexNode, column: string, form: KeyForm, position: ColumnPosition) {
-		super(owner);
-		this.column = column;
-		this.form = form;
-		this.position = position;
-	}
 
 	/** An element that occurs twice leads twice to its node. */
 	visit(tuple: Tuple, enter: EnterNode): void {
