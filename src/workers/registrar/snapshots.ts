@@ -16,7 +16,6 @@ import { workerEntry } from "../../shared/thread-entry.ts";
 const THREADS_MAX = 2;
 /** Each task has a connection of its own: the pool uses eight at most. */
 const TASKS_PER_THREAD = 4;
-const IDLE_TIMEOUT_MS = 30_000;
 
 export interface SnapshotRequest {
 	readonly directory: string;
@@ -64,10 +63,10 @@ export class SnapshotPool implements Snapshots, SubsetSource {
 		this.#pool = new Piscina<SnapshotTask | SubsetTask, SnapshotOutcome | SubsetOutcome>({
 			filename: workerEntry("snapshot"),
 			atomics: "disabled",
-			minThreads: 0,
+			// From the start and for good: a thread that cannot begin, as when files have run out, is the end of the pool.
+			minThreads: THREADS_MAX,
 			maxThreads: THREADS_MAX,
 			concurrentTasksPerWorker: TASKS_PER_THREAD,
-			idleTimeout: IDLE_TIMEOUT_MS,
 			recordTiming: false,
 		});
 		this.#pool.on("error", onFatal);
